@@ -1,0 +1,1 @@
+"""znoded: a coordination daemon (znodes, sessions, ephemerals, watches, majority writes)."""

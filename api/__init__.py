@@ -1,0 +1,1 @@
+"""What comes in from outside: the client port's dialects, the admin port."""

@@ -1,0 +1,1 @@
+"""Puts opaque transactions into one order on a majority."""

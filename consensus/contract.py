@@ -1,0 +1,109 @@
+"""The contract between a consensus backend and the replica above it.
+
+A backend puts opaque transactions into one order and hands them, durable on a majority, to its
+replica. It never looks into a transaction, and the replica never learns how the order was made.
+Everything here runs on one event loop; nothing here blocks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+Waiter: TypeAlias = object
+"""Whoever waits for a transaction's result on this server; the backend only carries it."""
+
+Entry: TypeAlias = tuple[int, bytes, Waiter | None]
+"""(zxid, transaction, waiter): committed, to be applied. waiter is None for what others proposed."""
+
+
+class Role(StrEnum):
+    """What this server is now; the words are those of ZooKeeper's `srvr`."""
+
+    STANDALONE = "standalone"
+    LEADER = "leader"
+    FOLLOWER = "follower"
+    OBSERVER = "observer"
+    LOOKING = "looking"
+
+
+class NotServing(Exception):
+    """A definite refusal: the transaction was not taken and never will be. Says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """role; epoch (counts leaderships); leader (server id, None without one); peers' server ids;
+    lag (entries known to be committed but not yet applied here)."""
+
+    role: Role
+    epoch: int
+    leader: int | None
+    peers: tuple[int, ...]
+    lag: int
+
+
+class Replica(Protocol):
+    """What a backend drives: the state above, on this server."""
+
+    @property
+    def applied_zxid(self) -> int:
+        """The last transaction in the state: a restart goes on after it."""
+        ...
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply committed entries, in order, each exactly once."""
+        ...
+
+    def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
+        """These proposals get no result here. unknown: they may yet be applied somewhere."""
+        ...
+
+    def reached(self, waiters: Iterable[Waiter]) -> None:
+        """The barriers of these waiters are passed."""
+        ...
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The applied state as chunks, consistent while writes go on."""
+        ...
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Replace the whole state by a snapshot's chunks."""
+        ...
+
+    def leading(self, generation: int | None) -> None:
+        """This server leads from now on, under that generation; None: it no longer does."""
+        ...
+
+
+class Consensus(Protocol):
+    """One way to order transactions."""
+
+    @property
+    def status(self) -> Status:
+        """How this server stands in the ensemble."""
+        ...
+
+    async def start(self, replica: Replica) -> None:
+        """Replay what the log holds beyond the replica's state, then take part."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is in flight and let go of every resource."""
+        ...
+
+    def propose(self, txn: bytes, waiter: Waiter) -> None:
+        """Order txn. The waiter comes back exactly once, by apply or by dropped, in the order of
+        the calls. Raises NotServing when it can be said at once that txn is not taken."""
+        ...
+
+    def barrier(self, waiter: Waiter) -> None:
+        """Hand waiter to reached() once everything committed before this call is applied here,
+        as a majority confirms after the call; or to dropped(). Raises NotServing."""
+        ...
+
+    def to_leader(self, message: bytes) -> None:
+        """Send a message to the leader's replica; it may be lost."""
+        ...

@@ -1,0 +1,1 @@
+"""One server, put together: configuration, the server core, process, signals."""
