@@ -1,0 +1,62 @@
+# `make help` lists what can be made. Everything installed goes into .venv, the data of `make run` into data.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Wheels rather than newer sources: no compiler is needed.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+run: $(VENV)/for-run ## Set up, and start a standalone server on 127.0.0.1:2181
+	@echo "znoded on 127.0.0.1:2181, data in ./data; Ctrl-C ends it. To talk to it, from another terminal:"
+	@echo "  zkCli.sh -server 127.0.0.1:2181                    ZooKeeper's own shell"
+	@echo "  KazooClient(hosts='127.0.0.1:2181')                kazoo, and every other ZooKeeper client"
+	@echo "  echo srvr | nc 127.0.0.1 2181                      how it is; nc 127.0.0.1 8080 takes every such word"
+	@exec $(BIN)/znoded start --data-dir data
+
+test: $(VENV)/for-test ## Set up, and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/for-lint ## Set up, and check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=$(VENV)/src $(BIN)/mypy -p znoded
+
+bench: $(VENV)/for-test ## Set up, and measure against ZooKeeper
+	$(BIN)/python bench/run.py
+
+clean: ## Remove all that was set up and cached; ./data stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/for-run: $(VENV)/made setup.cfg pyproject.toml
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/for-test: $(VENV)/made setup.cfg pyproject.toml
+	$(INSTALL) '.[test]'
+	@touch $(VENV)/for-run $@
+
+$(VENV)/for-lint: $(VENV)/made setup.cfg pyproject.toml
+	$(INSTALL) '.[test,lint]'
+	@touch $(VENV)/for-run $(VENV)/for-test $@
+
+# src/znoded is this directory under the package's name: the type checker goes by names of folders.
+$(VENV)/made:
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv; \
+	  else \
+	    echo "Python's venv is missing. On Debian: sudo apt-get install python3-venv" >&2; exit 1; \
+	  fi; \
+	fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@mkdir $(VENV)/src && ln -s ../.. $(VENV)/src/znoded
+	@touch $@
