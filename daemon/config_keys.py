@@ -47,8 +47,8 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
     (
         _SASL,
         "superUser allowSaslFailedClients letAnySaslUserDoX requireKerberosConfig kinit"
-        " SASLAuthenticationProvider.superPassword sasl.serverconfig security.auth_to_local server.principal"
-        " server.realm kerberos.removeHostFromPrincipal kerberos.removeRealmFromPrincipal"
+        " SASLAuthenticationProvider.superPassword sasl.serverconfig security.auth_to_local"
+        " kerberos.removeHostFromPrincipal kerberos.removeRealmFromPrincipal"
         " kerberos.canonicalizeHostNames kerberos.minReLoginTimeMs quorum.auth.kerberos.servicePrincipal"
         " quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext",
     ),

@@ -1,0 +1,125 @@
+"""The command `znoded`: starts the daemon, checks a configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from .config import Backend, Config, Fault, Loaded, load
+
+# Each flag of `start` is a key of zoo.cfg, so that both are checked alike and told together.
+_KEY_OF_FLAG = {
+    "--data-dir": "dataDir",
+    "--client-port": "clientPort",
+    "--admin-port": "admin.serverPort",
+    "--bind": "clientPortAddress",
+    "--storage": "storage",
+    "--log-level": "log.level",
+}
+_FAULTY = 2
+_FILE = click.Path(path_type=Path)
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import version  # slow to import, and a start has no use for it
+
+    click.echo(f"znoded {version('znoded')}")
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Say which it is.",
+)
+def main() -> None:
+    """A coordination daemon that programs written for ZooKeeper can use unchanged."""
+
+
+@main.command()
+@click.option("--config", "path", type=_FILE, metavar="FILE", help="A zoo.cfg. Without one: defaults.")
+@click.option("--data-dir", metavar="DIR", help="Where the data lives (default without a file: ./data).")
+@click.option("--client-port", metavar="N", help="Where clients connect (default: 2181).")
+@click.option("--admin-port", metavar="N", help="Where the admin port listens (default: 8080).")
+@click.option("--bind", metavar="ADDR", help="The address of the client port (default: 127.0.0.1).")
+@click.option("--storage", metavar="NAME", help="The storage engine (default: lmdb).")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info).")
+@click.pass_context
+def start(context: click.Context, /, path: Path | None, **flags: str | None) -> None:
+    """Serve in the foreground until SIGTERM or SIGINT. Flags override the file."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value is not None}
+    loaded = load(path, {_KEY_OF_FLAG[flag]: value for flag, value in given.items()})
+    config = loaded.config
+    faults = list(loaded.faults)
+    if config and (unsupported := _unsupported(config)):
+        faults.append(unsupported)
+    if config is None or faults:
+        for fault in faults:
+            click.echo(_told(fault, path, given), err=True)
+        context.exit(_FAULTY)
+
+    import logging
+
+    from .logs import set_up
+
+    set_up(config.log_level)
+    for warning in loaded.warnings:
+        logging.getLogger(__name__).warning("%s", _told(warning, path, given))
+
+    from .process import serve  # the whole server: the other commands do without it
+
+    context.exit(serve(config))
+
+
+@main.command()
+@click.option("--config", "path", type=_FILE, required=True, metavar="FILE", help="The zoo.cfg to check.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def check(context: click.Context, /, path: Path, as_json: bool) -> None:
+    """Say everything that is wrong with a configuration. Exit status 2 if anything is, else 0."""
+    loaded = load(path, {})
+    if loaded.config and (unsupported := _unsupported(loaded.config)):
+        loaded = Loaded(loaded.config, loaded.faults, (*loaded.warnings, unsupported))
+    if as_json:
+        report = {
+            "ok": not loaded.faults,
+            "faults": [asdict(fault) for fault in loaded.faults],
+            "warnings": [asdict(warning) for warning in loaded.warnings],
+        }
+        click.echo(json.dumps(report, indent=2))
+    else:
+        for fault in loaded.faults:
+            click.echo(_told(fault, path, ()))
+        for warning in loaded.warnings:
+            click.echo(f"{_told(warning, path, ())} (warning)")
+        if not loaded.faults:
+            click.echo(f"{path}: ok")
+    if loaded.faults:
+        context.exit(_FAULTY)
+
+
+def _unsupported(config: Config) -> Fault | None:
+    """What is right in itself, yet can't be started by this version."""
+    if config.consensus is Backend.STANDALONE:
+        return None
+    return Fault(None, "server.N", "this version only runs standalone: `znoded start` refuses an ensemble")
+
+
+def _told(fault: Fault, path: Path | None, flags: Iterable[str]) -> str:
+    """`FILE:LINE: key message`, as editors and people read it; a flag's fault names the flag."""
+    if fault.line is not None:
+        return f"{path}:{fault.line}: {fault.key} {fault.message}"
+    for flag in flags:
+        if _KEY_OF_FLAG[flag] == fault.key:
+            return f"{flag} {fault.message}"
+    return f"{path}: {fault.key} {fault.message}" if fault.key else f"{path}: {fault.message}"
