@@ -149,7 +149,7 @@ IGNORED: dict[str, str] = {key: why for why, keys in _IGNORED_BY_REASON for key 
 
 IGNORED_FAMILIES: dict[str, str] = {
     "metricsProvider.": _METRICS,
-    "authProvider.": "the schemes are built in: world, auth, digest, ip and super",
+    "authProvider": "the schemes are built in: world, auth, digest, ip and super",
     "superUser.": _SASL,
 }
 """The same for keys that ZooKeeper lets a user name: prefix → why."""

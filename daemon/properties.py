@@ -59,10 +59,11 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         if backslashes % 2:
             parts.append(stripped[:-1])
             continue
-        yield first, "".join((*parts, stripped))
+        if logical := "".join((*parts, stripped)):
+            yield first, logical
         parts.clear()
-    if parts:
-        yield first, "".join(parts)
+    if logical := "".join(parts):
+        yield first, logical
 
 
 def _unescape(part: str) -> str:

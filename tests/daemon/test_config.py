@@ -105,6 +105,10 @@ class TestPropertiesSyntax:
     def test_a_blank_line_ends_a_continued_one(self) -> None:
         assert list(parse("a=1\\\n\nb=2")) == [Setting(1, "a", "1"), Setting(3, "b", "2")]
 
+    @pytest.mark.parametrize("text", ["\\", "\\\n", "\\\n  \\\n\t\n"])
+    def test_backslashes_alone_set_nothing(self, text: str) -> None:
+        assert list(parse(text)) == []
+
     def test_a_broken_escape_is_a_fault(self, home: Path) -> None:
         assert faults(home, "\nclientPortAddress=\\u12") == [(2, "clientPortAddress")]
 
