@@ -51,7 +51,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     first = 0
     for number, natural in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         stripped = natural.lstrip(_BLANK)
-        if not parts:
+        if not any(parts):
+            parts.clear()
             if not stripped or stripped[0] in "#!":
                 continue
             first = number
