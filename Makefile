@@ -58,5 +58,5 @@ $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@mkdir $(VENV)/src && ln -s ../.. $(VENV)/src/znoded
+	@mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/znoded
 	@touch $@
