@@ -7,7 +7,7 @@ Everything here runs on one event loop; nothing here blocks it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -53,6 +53,11 @@ class Replica(Protocol):
         """The last transaction in the state: a restart goes on after it."""
         ...
 
+    @property
+    def generation(self) -> int:
+        """The highest generation in the state."""
+        ...
+
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries, in order, each exactly once."""
         ...
@@ -63,14 +68,6 @@ class Replica(Protocol):
 
     def reached(self, waiters: Iterable[Waiter]) -> None:
         """The barriers of these waiters are passed."""
-        ...
-
-    def snapshot(self) -> Iterator[bytes]:
-        """The applied state as chunks, consistent while writes go on."""
-        ...
-
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        """Replace the whole state by a snapshot's chunks."""
         ...
 
     def leading(self, generation: int | None) -> None:

@@ -1,0 +1,146 @@
+"""A client's connection as the server core sees it, whatever the dialect; and the core as dialects see it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final, Protocol, TypeAlias
+
+from ..storage.acl import address
+from ..storage.state import Session
+from ..storage.writes import identities_wire
+
+Blocked: TypeAlias = tuple[int, int, bytes] | None
+"""A request (xid, op, body) that waits for what came before it; None marks a write or a sync under way.
+Behind a sync, writes wait too: syncs counts those taken and not yet answered."""
+
+NO_ZXID: Final = -1
+
+
+class Service(Protocol):
+    """What a dialect asks of the server core. Answers come by the connection's methods."""
+
+    def accept(self, connection: Connection) -> str | None:
+        """Admit a connection; or the reason why not."""
+        ...
+
+    def connect(self, connection: Connection, seen: int, timeout: int, session: int, password: bytes) -> None:
+        """Begin a session (session 0) or take one up, for a client that has seen that zxid; timeout in
+        ms, negotiated here. Answered by welcome(), refused() or close()."""
+        ...
+
+    def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
+        """Add an identity to the connection; False if the proof is not good."""
+        ...
+
+    def submit(self, connection: Connection, xid: int, op: int, body: bytes) -> None:
+        """Take a request of a connection that has a session. Answered by reply(), in the order taken."""
+        ...
+
+    def settle(self, connection: Connection, count: int) -> None:
+        """So many requests of one read were submitted: send what is gathered on every connection, and
+        hold this one back if too much of it is under way."""
+        ...
+
+    def closing(self, connection: Connection, reason: str) -> None:
+        """The connection is being closed from this side; reason is for the log, empty if it is no news."""
+        ...
+
+    def gone(self, connection: Connection) -> None:
+        """The connection is closed; its session lives on."""
+        ...
+
+
+class Connection(ABC):
+    """One connection to the client port: identity, place in line, counters. Times in ms."""
+
+    __slots__ = (
+        "established",
+        "heard",
+        "host",
+        "identities",
+        "identity_wire",
+        "last_cxid",
+        "last_latency",
+        "last_op",
+        "last_response",
+        "last_zxid",
+        "latency_count",
+        "latency_total",
+        "max_latency",
+        "min_latency",
+        "packets_received",
+        "packets_sent",
+        "port",
+        "session_id",
+        "session_timeout",
+        "syncs",
+        "waiting",
+    )
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.established = int(time.time() * 1000)
+        self.heard = time.monotonic()
+        self.session_id = 0
+        self.session_timeout = 0
+        self.waiting: deque[Blocked] = deque()
+        self.syncs = 0
+        self.identities: tuple[tuple[str, str], ...] = ()
+        self.identity_wire = b""
+        self.add_identity(*address(host))
+        self.reset_stats()
+
+    def add_identity(self, scheme: str, name: str) -> None:
+        """The client has proved to be this."""
+        if (scheme, name) not in self.identities:
+            self.identities = (*self.identities, (scheme, name))
+            self.identity_wire = identities_wire(self.identities)
+
+    def reset_stats(self) -> None:
+        """All counters as before the first request."""
+        self.packets_received = 0
+        self.packets_sent = 0
+        self.last_op = 0
+        self.last_cxid = -1
+        self.last_zxid = NO_ZXID
+        self.last_response = 0
+        self.last_latency = 0
+        self.min_latency = 0
+        self.max_latency = 0
+        self.latency_total = 0
+        self.latency_count = 0
+
+    @abstractmethod
+    def welcome(self, session: Session) -> None:
+        """The session is this connection's from now on."""
+
+    @abstractmethod
+    def refused(self) -> None:
+        """The session is over, or not the client's: say so and close."""
+
+    @abstractmethod
+    def reply(self, xid: int, zxid: int, error: int, body: bytes) -> None:
+        """Answer a request; sent with the next flush()."""
+
+    @abstractmethod
+    def event(self, kind: int, path: bytes, zxid: int) -> None:
+        """Tell of a change; sent with the next flush(), before any later reply."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Send what was gathered."""
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Read no more requests for now."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Read requests again."""
+
+    @abstractmethod
+    def close(self, reason: str) -> None:
+        """Send what was gathered and close."""

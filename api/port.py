@@ -1,0 +1,108 @@
+"""The client port: tells a connection's dialect by its first bytes, then hands it over for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final, Protocol, cast
+
+from . import words
+from .commands import ServerView
+from .connection import Connection, Service
+from .zookeeper import ZooKeeperConnection
+
+PATIENCE: Final = 10.0
+"""Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
+
+
+class Counted(Protocol):
+    """Where packets of four-letter words are counted."""
+
+    packets_received: int
+    packets_sent: int
+
+
+class ClientPort(asyncio.Protocol):
+    """A connection that has not said yet what it speaks."""
+
+    def __init__(
+        self,
+        service: Service,
+        dirty: list[Connection],
+        view: Callable[[], ServerView],
+        allowed: frozenset[bytes],
+        frame_limit: int,
+    ) -> None:
+        """dirty: the connections with something to send, shared with the service."""
+        self._service = service
+        self._dirty = dirty
+        self._view = view
+        self._allowed = allowed
+        self._frame_limit = frame_limit
+        self._start = b""
+        self._sending: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit it or not, before it can cost anything."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
+        self._connection = ZooKeeperConnection(
+            self._transport, self._service, self._dirty, peer[0], peer[1], self._frame_limit
+        )
+        refusal = self._service.accept(self._connection)
+        if refusal is not None:
+            self._transport.abort()
+            return
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._expire)
+
+    def data_received(self, data: bytes) -> None:
+        """Decide by the first four bytes."""
+        if self._sending is not None:
+            return
+        self._start += data
+        if len(self._start) < 4:
+            return
+        word = self._start[:4]
+        if word in words.WORDS:
+            if words.complete(self._start):
+                self._answer()
+            return
+        start, self._start = self._start, b""
+        self._transport.set_protocol(self._connection)
+        self._connection.data_received(start)
+
+    def eof_received(self) -> bool:
+        """`nc -N` says that it has said all; a word's answer still goes out."""
+        if self._sending is None and self._start[:4] in words.WORDS:
+            self._answer()
+        return self._sending is not None
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer comes."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Gone before it had a dialect, or after its word was answered."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self._service.gone(self._connection)
+
+    def _expire(self) -> None:
+        if not self._connection.session_id and self._sending is None:
+            self._transport.abort()
+
+    def _answer(self) -> None:
+        self._sending = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        word, rest = self._start[:4], self._start[4:]
+        self._connection.packets_received += 1
+        async with aclosing(words.answer(word, rest, self._view(), self._allowed)) as chunks:
+            await words.send(chunks, self._transport, self._writable)

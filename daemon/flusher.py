@@ -1,0 +1,93 @@
+"""Moves changes from the write-back table into the engine, off the event loop, and lets old log go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from ..storage.log import Log
+from ..storage.state import State
+
+_TXNS: Final = 50_000
+_SECONDS: Final = 2.0
+"""A restart replays what came since the last flush: so much at the most, so that it stays quick."""
+_RETRY: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Flusher:
+    """Flushes after so many transactions or seconds, whichever comes first; one flush at a time."""
+
+    def __init__(self, state: State, txn_log: Log, retain: int) -> None:
+        """retain: how many full log segments stay for servers that lag behind."""
+        self._state = state
+        self._log = txn_log
+        self._retain = retain
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushed = state.zxid
+        self.failure: str | None = None
+
+    def applied(self) -> None:
+        """Transactions were applied: flush now or soon."""
+        if self._task is None:
+            if self._state.zxid - self._flushed >= _TXNS and self.failure is None:
+                self._begin()
+            elif self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._begin)
+
+    async def close(self) -> None:
+        """Flush what is left."""
+        if self._task is not None:
+            await self._task
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._state.zxid != self._flushed:
+            await self._flush()
+        self._thread.shutdown()
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._flush())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        task.result()
+        if self.failure is not None:
+            self._timer = asyncio.get_running_loop().call_later(_RETRY, self._begin)
+        elif self._state.zxid != self._flushed:
+            self.applied()
+
+    async def _flush(self) -> None:
+        table = self._state.table
+        zxid = self._state.zxid
+        rows = self._state.freeze()
+
+        def commit() -> None:
+            table.engine.commit({key: value or None for key, value in rows.items()})
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+        except Exception as error:
+            # The log still holds all of it: nothing is lost, and the next try takes it along.
+            table.unfreeze()
+            if self.failure is None:
+                log.error("flush failed, will be tried again: %s", error)
+            self.failure = str(error)
+            return
+        table.flushed()
+        if self.failure is not None:
+            log.info("flush works again")
+            self.failure = None
+        self._flushed = zxid
+        starts = self._log.starts
+        if len(starts) > self._retain + 1:
+            self._log.drop(min(starts[-self._retain - 1], zxid))

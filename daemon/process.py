@@ -1,0 +1,123 @@
+"""One server process: opens what is kept, starts the parts, listens, and ends cleanly on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import logging
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from ..api.port import ClientPort
+from ..api.words import AdminPort
+from ..consensus.standalone import Standalone
+from ..storage.engine import open_engine
+from ..storage.log import Log, LogDamaged
+from ..storage.state import State
+from .config import Config
+from .flusher import Flusher
+from .reaper import Reaper
+from .server import Server
+from .view import View
+
+log = logging.getLogger(__name__)
+
+_FAILED: Final = 1
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
+    try:
+        return uvloop.run(_run(config))
+    except (OSError, LogDamaged) as error:
+        log.error("%s", error)
+        return _FAILED
+
+
+class Occupied(OSError):
+    """Another server uses the data directory."""
+
+
+def _occupy(directory: Path) -> int:
+    """Keep every other server out of a data directory for as long as this process lives."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "znoded.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(fd, 32).decode(errors="replace").strip()
+        os.close(fd)
+        raise Occupied(f"{directory} is in use by the znoded with process id {holder or 'unknown'}") from None
+    os.truncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+async def _run(config: Config) -> int:
+    async with AsyncExitStack() as stack:
+        lock = _occupy(config.data_dir)
+        stack.callback(os.close, lock)
+        config.data_log_dir.mkdir(parents=True, exist_ok=True)
+        engine = open_engine(config.storage, config.data_dir)
+        stack.callback(engine.close)
+        txn_log = Log(config.data_log_dir / "log")
+        stack.callback(txn_log.close)
+        if txn_log.cut:
+            log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
+        state = State(engine)
+        consensus = Standalone(txn_log)
+        flusher = Flusher(state, txn_log, config.snap_retain_count)
+        server = Server(config, state, consensus, flusher)
+        view = View(server, txn_log, consensus.committer_stats)
+        await server.start()
+        stack.push_async_callback(server.stop)
+
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stopped.set)
+        client_port = await loop.create_server(
+            lambda: ClientPort(
+                server, server.dirty, lambda: view, config.four_letter_words, config.max_buffer
+            ),
+            config.client_address,
+            config.client_port,
+            backlog=config.listen_backlog if config.listen_backlog > 0 else 1024,
+        )
+        stack.callback(client_port.close)
+        if config.admin_enabled:
+            admin_port = await loop.create_server(
+                lambda: AdminPort(view), config.admin_address, config.admin_port
+            )
+            stack.callback(admin_port.close)
+            log.info("admin port on %s", _address(admin_port))
+        for task in (loop.create_task(_tick(server)), loop.create_task(Reaper(config, server).run())):
+            stack.callback(task.cancel)
+        # What start-up made lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        log.info(
+            "serving clients on %s, %d znodes, zxid %#x", _address(client_port), state.node_count, state.zxid
+        )
+        await stopped.wait()
+        log.info("stopping")
+    log.info("stopped at zxid %#x", state.zxid)
+    return 0
+
+
+async def _tick(server: Server) -> None:
+    while True:
+        await asyncio.sleep(server.config.tick_time / 1000)
+        server.tick()
+
+
+def _address(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    return f"{host}:{port}"

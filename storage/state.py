@@ -1,0 +1,289 @@
+"""The replicated state as rows: znodes, sessions, ACLs, quotas, and how each is kept in the engine.
+
+Rows by their first byte:
+    n depth(3) path   a znode's record; all children of /a/b are the keys that begin n 3 /a/b/
+    e session(8) path an ephemeral of that session
+    t path            a container or TTL znode, for the reaper
+    q path            a quota's limits stand at /zookeeper/quota<path>
+    s session(8)      timeout and password
+    a acl(4)          use count and the ACL as on the wire
+    m                 applied zxid, time, generation, counters
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from . import acl as acls
+from . import quota
+from .acl import Acl
+from .engine import Engine
+from .errors import Code, ZkError
+from .jute import Reader
+from .paths import split
+from .table import Table
+from .znode import NO_BYTES, TAIL
+
+_META: Final = struct.Struct(">qqqqqqI")
+_SESSION: Final = struct.Struct(">i16s")
+_SID: Final = struct.Struct(">q")
+_ACL: Final = struct.Struct(">I")
+_PRESENT: Final = b"\x01"
+_DEPTHS: Final = tuple(b"n" + depth.to_bytes(3) for depth in range(256))
+
+OPEN_ACL: Final = 0
+"""The key of world:anyone with all permissions: nearly every znode's, so it is never counted or stored."""
+OPEN_ACL_WIRE: Final = acls.encode([Acl(acls.ALL, "world", "anyone")])
+READ_ONLY_ACL_WIRE: Final = acls.encode([Acl(acls.READ, "world", "anyone")])
+
+CONFIG_PATH: Final = b"/zookeeper/config"
+SPECIAL: Final = frozenset((b"/", b"/zookeeper", quota.ROOT, CONFIG_PATH))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client's session: id, negotiated timeout in ms, and the password that proves its owner."""
+
+    id: int
+    timeout: int
+    password: bytes
+
+
+def _depth(depth: int) -> bytes:
+    return _DEPTHS[depth] if depth < 256 else b"n" + depth.to_bytes(3)
+
+
+def node_key(path: bytes) -> bytes:
+    """The row of a znode."""
+    depth = path.count(b"/")
+    return (_DEPTHS[depth] if depth < 256 else _depth(depth)) + path
+
+
+def children_group(path: bytes) -> bytes:
+    """What the rows of path's children begin with."""
+    if path == b"/":
+        return _DEPTHS[1] + path
+    return _depth(path.count(b"/") + 1) + path + b"/"
+
+
+class State:
+    """Everything that is replicated, and nothing else. Changed only by storage.writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.table = Table(engine)
+        self.zxid = 0
+        self.time = 0
+        self.generation = 0
+        self.node_count = 0
+        self.data_size = 0
+        self.ephemeral_count = 0
+        self.sessions: dict[int, Session] = {}
+        self.quotas: set[bytes] = set()
+        self._next_acl = 1
+        self._acls: dict[int, tuple[bytes, list[Acl]]] = {
+            OPEN_ACL: (OPEN_ACL_WIRE, [Acl(acls.ALL, "world", "anyone")])
+        }
+        self._acl_keys: dict[bytes, int] = {OPEN_ACL_WIRE: OPEN_ACL}
+        self._acl_uses: dict[int, int] = {}
+        meta = engine.get(b"m")
+        if meta is None:
+            self._create_first_nodes()
+        else:
+            self._load(meta)
+
+    # znodes
+
+    def node(self, path: bytes) -> bytes | None:
+        """The record of a znode, if it is there."""
+        return self.table.get(node_key(path))
+
+    def existing(self, path: bytes) -> bytes:
+        """The record of a znode; NONODE without it."""
+        record = self.table.get(node_key(path))
+        if record is None:
+            raise ZkError(Code.NONODE, path.decode(errors="replace"))
+        return record
+
+    def children(self, path: bytes) -> list[bytes]:
+        """The names of a znode's children, in no order."""
+        group = children_group(path)
+        size = len(group)
+        return [key[size:] for key in self.table.keys(group) if len(key) > size]
+
+    def count_below(self, path: bytes) -> int:
+        """How many descendants a znode has. The cost grows with their number."""
+        if path == b"/":
+            return self.node_count - 1
+        count = 0
+        depth = path.count(b"/") + 1
+        while True:
+            level = len(self.table.keys_below(_depth(depth) + path + b"/"))
+            if not level:
+                return count
+            count += level
+            depth += 1
+
+    # ephemerals, containers and TTL znodes
+
+    def ephemerals(self, session: int) -> list[bytes]:
+        """The paths a session owns, sorted: the order in which every replica deletes them."""
+        group = b"e" + _SID.pack(session)
+        return sorted(key[9:] for key in self.table.keys(group))
+
+    def own(self, session: int, path: bytes) -> None:
+        """The session owns the ephemeral at path from now on."""
+        group = b"e" + _SID.pack(session)
+        self.table.add(group, group + path, _PRESENT)
+        self.ephemeral_count += 1
+
+    def disown(self, session: int, path: bytes) -> None:
+        """The ephemeral at path is gone."""
+        group = b"e" + _SID.pack(session)
+        self.table.remove(group, group + path)
+        self.ephemeral_count -= 1
+
+    def mortals(self) -> list[bytes]:
+        """The paths of all containers and TTL znodes."""
+        return [key[1:] for key in self.table.keys(b"t")]
+
+    def add_mortal(self, path: bytes) -> None:
+        """A container or TTL znode was made."""
+        self.table.add(b"t", b"t" + path, _PRESENT)
+
+    def remove_mortal(self, path: bytes) -> None:
+        """A container or TTL znode is gone."""
+        self.table.remove(b"t", b"t" + path)
+
+    # quotas
+
+    def add_quota(self, path: bytes) -> None:
+        """Limits stand for the subtree at path."""
+        self.quotas.add(path)
+        self.table.add(b"q", b"q" + path, _PRESENT)
+        if self.table.undo is not None:
+            self.table.undo.append(lambda: self.quotas.discard(path))
+
+    def remove_quota(self, path: bytes) -> None:
+        """The limits for path are gone."""
+        if path in self.quotas:
+            self.quotas.discard(path)
+            self.table.remove(b"q", b"q" + path)
+            if self.table.undo is not None:
+                self.table.undo.append(lambda: self.quotas.add(path))
+
+    # sessions
+
+    def open_session(self, session: Session) -> None:
+        """A session begins."""
+        self.sessions[session.id] = session
+        group = b"s"
+        self.table.add(group, group + _SID.pack(session.id), _SESSION.pack(session.timeout, session.password))
+
+    def close_session(self, session: int) -> None:
+        """A session ends; its ephemerals are the caller's to delete."""
+        if self.sessions.pop(session, None) is not None:
+            self.table.remove(b"s", b"s" + _SID.pack(session))
+
+    # ACLs
+
+    def acl(self, key: int) -> list[Acl]:
+        """The ACL under a key."""
+        return self._acls[key][1]
+
+    def acl_wire(self, key: int) -> bytes:
+        """The ACL under a key as on the wire."""
+        return self._acls[key][0]
+
+    def use_acl(self, wire: bytes) -> int:
+        """Count one more znode with this ACL; its key."""
+        key = self._acl_keys.get(wire)
+        if key == OPEN_ACL:
+            return OPEN_ACL
+        if key is None:
+            key = self._next_acl
+            self._next_acl += 1
+            self._acl_keys[wire] = key
+            self._acls[key] = (wire, acls.decode(Reader(wire)))
+        self._count_acl(key, 1)
+        return key
+
+    def release_acl(self, key: int) -> None:
+        """Count one less znode with the ACL under key, and forget an ACL that nobody has."""
+        if key != OPEN_ACL:
+            self._count_acl(key, -1)
+
+    def _count_acl(self, key: int, change: int) -> None:
+        uses = self._acl_uses[key] = self._acl_uses.get(key, 0) + change
+        row = b"a" + _ACL.pack(key)
+        wire = self._acls[key][0]
+        if uses:
+            self.table.add(b"a", row, _SID.pack(uses) + wire)
+        else:
+            self.table.remove(b"a", row)
+        if self.table.undo is not None:
+            self.table.undo.append(lambda: self._acl_uses.__setitem__(key, uses - change))
+
+    # flushing
+
+    def counters(self) -> tuple[int, int, int, int]:
+        """What a failed multi must put back besides rows."""
+        return self.node_count, self.data_size, self.ephemeral_count, self._next_acl
+
+    def reset_counters(self, counters: tuple[int, int, int, int]) -> None:
+        """Put back what counters() gave."""
+        self.node_count, self.data_size, self.ephemeral_count, self._next_acl = counters
+
+    def freeze(self) -> dict[bytes, bytes]:
+        """Begin a flush; what it writes carries the applied zxid."""
+        self.table.put(b"m", self._meta())
+        return self.table.freeze()
+
+    def _meta(self) -> bytes:
+        return _META.pack(
+            self.zxid,
+            self.time,
+            self.generation,
+            self.node_count,
+            self.data_size,
+            self.ephemeral_count,
+            self._next_acl,
+        )
+
+    def _load(self, meta: bytes) -> None:
+        (
+            self.zxid,
+            self.time,
+            self.generation,
+            self.node_count,
+            self.data_size,
+            self.ephemeral_count,
+            self._next_acl,
+        ) = _META.unpack(meta)
+        engine = self.table.engine
+        for key, value in engine.scan(b"s"):
+            timeout, password = _SESSION.unpack(value)
+            session = _SID.unpack(key[1:])[0]
+            self.sessions[session] = Session(session, timeout, password)
+        for key, value in engine.scan(b"a"):
+            acl = _ACL.unpack(key[1:])[0]
+            wire = value[8:]
+            self._acl_keys[wire] = acl
+            self._acls[acl] = (wire, acls.decode(Reader(wire)))
+            self._acl_uses[acl] = _SID.unpack_from(value)[0]
+        self.quotas.update(key[1:] for key in engine.keys(b"q"))
+
+    def _create_first_nodes(self) -> None:
+        # As a new ZooKeeper has them, down to a cversion that counts the first children against creates.
+        config_acl = self.use_acl(READ_ONLY_ACL_WIRE)
+        for path, children, aversion, acl in (
+            (b"/", 1, 0, OPEN_ACL),
+            (b"/zookeeper", 2, 0, OPEN_ACL),
+            (quota.ROOT, 0, 0, OPEN_ACL),
+            (CONFIG_PATH, 0, -1, config_acl),
+        ):
+            tail = TAIL.pack(0, 0, 0, 0, 0, -children, aversion, 0, 0, children, 0, acl, 0)
+            self.table.add(children_group(split(path)[0]), node_key(path), NO_BYTES + tail)
+            self.node_count += 1
+            self.data_size += len(path)

@@ -1,0 +1,126 @@
+"""The write-back table: what changed since the last flush, in front of an engine.
+
+A row's value is never empty: in here, b"" stands for a deleted row. Rows that are scanned by group
+(children of a znode, ephemerals of a session) are added and removed with their group, the key's prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from .engine import Engine
+
+_Members: TypeAlias = dict[bytes, dict[bytes, bool]]
+_DELETED: Final = b""
+
+
+class Table:
+    """Reads look here, then into the rows being flushed, then into the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.undo: list[Callable[[], object]] | None = None
+        self._changes: dict[bytes, bytes] = {}
+        self._flushing: dict[bytes, bytes] = {}
+        self._members: _Members = {}
+        self._flushing_members: _Members = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row's value now, or None."""
+        value = self._changes.get(key)
+        if value is None:
+            value = self._flushing.get(key)
+            if value is None:
+                return self.engine.get(key)
+        return value or None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Change a row, or make one that no group lists."""
+        if self.undo is not None:
+            self._remember(key)
+        self._changes[key] = value
+
+    def add(self, group: bytes, key: bytes, value: bytes) -> None:
+        """Make a row that its group lists."""
+        if self.undo is not None:
+            self._remember(key, group)
+        self._changes[key] = value
+        members = self._members.get(group)
+        if members is None:
+            self._members[group] = {key: True}
+        else:
+            members[key] = True
+
+    def remove(self, group: bytes, key: bytes) -> None:
+        """Delete a row that its group lists."""
+        if self.undo is not None:
+            self._remember(key, group)
+        self._changes[key] = _DELETED
+        members = self._members.get(group)
+        if members is None:
+            self._members[group] = {key: False}
+        else:
+            members[key] = False
+
+    def keys(self, group: bytes) -> list[bytes]:
+        """The keys of all rows of the group, in no order."""
+        old, new = self._flushing_members.get(group), self._members.get(group)
+        stored = self.engine.keys(group)
+        if old is None and new is None:
+            return list(stored)
+        present = dict.fromkeys(stored, True)
+        present.update(old or {})
+        present.update(new or {})
+        return [key for key, there in present.items() if there]
+
+    def keys_below(self, prefix: bytes) -> list[bytes]:
+        """Every key with that prefix, over all groups: for counting, at the cost of a scan."""
+        present = dict.fromkeys(self.engine.keys(prefix), True)
+        for members in (self._flushing_members, self._members):
+            for group, rows in members.items():
+                if group.startswith(prefix):
+                    present.update(rows)
+        return [key for key, there in present.items() if there]
+
+    def freeze(self) -> dict[bytes, bytes]:
+        """Begin a flush: the rows to write (b"" deletes). Changes from now on wait for the next one."""
+        self._flushing, self._changes = self._changes, {}
+        self._flushing_members, self._members = self._members, {}
+        return self._flushing
+
+    def flushed(self) -> None:
+        """The frozen rows are in the engine."""
+        self.engine.refresh()
+        self._flushing = {}
+        self._flushing_members = {}
+
+    def unfreeze(self) -> None:
+        """The flush failed: the frozen rows are changes again."""
+        self._flushing.update(self._changes)
+        self._changes, self._flushing = self._flushing, {}
+        for group, rows in self._members.items():
+            self._flushing_members.setdefault(group, {}).update(rows)
+        self._members, self._flushing_members = self._flushing_members, {}
+
+    def _remember(self, key: bytes, group: bytes | None = None) -> None:
+        assert self.undo is not None
+        changes, members = self._changes, self._members
+        before = changes.get(key)
+        listed = None if group is None else members.get(group, {}).get(key)
+
+        def back() -> None:
+            if before is None:
+                changes.pop(key, None)
+            else:
+                changes[key] = before
+            if group is not None:
+                if listed is None:
+                    members[group].pop(key, None)
+                else:
+                    members[group][key] = listed
+
+        self.undo.append(back)
