@@ -127,7 +127,7 @@ def decode(reader: Reader) -> list[Acl]:
     """Take a list off the wire; an absent one is empty, absent strings are too."""
 
     def entry() -> Acl:
-        perms, scheme, expression = reader.int(), reader.text(), reader.text()
+        perms, scheme, expression = reader.int32(), reader.text(), reader.text()
         try:
             return Acl(perms, scheme.decode(), expression.decode())
         except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from znoded.storage.acl import (
     ADMIN,
     ALL,

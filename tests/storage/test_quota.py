@@ -1,6 +1,7 @@
 """Quota texts read and write as ZooKeeper's StatsTrack, and limits refuse or warn as its checkQuota."""
 
 import pytest
+
 from znoded.storage.quota import (
     Excess,
     Track,
