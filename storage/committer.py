@@ -58,7 +58,8 @@ class Committer:
     def _work(self) -> None:
         while self._orders.get():
             self._sync()
-        self._sync()
+        if self._log.last_zxid != self._log.durable_zxid:
+            self._sync()
 
     def _sync(self) -> None:
         durable = self._log.durable_zxid

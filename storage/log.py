@@ -149,13 +149,13 @@ class Log:
 
     def truncate(self, after: int) -> None:
         """Drop the records beyond after, durably. Raises LogGap, LogDamaged, or OSError: then reopen."""
-        self.sync()
-        if after >= self.last_zxid:
-            return
         if after < self.first_zxid - 1:
             raise LogGap(
                 f"the log in {self._directory} begins at zxid {self.first_zxid:#x}: no cut at {after:#x}"
             )
+        self.sync()
+        if after >= self.last_zxid:
+            return
         try:
             # From the back, one by one: whatever a power cut leaves is a log without a gap.
             while len(self._segments) > 1 and self._segments[-1].base >= after:
@@ -274,8 +274,9 @@ class Log:
 
 def _read(segments: list[Segment], after: int, durable: int) -> Iterator[tuple[int, bytes]]:
     """The records of these segments with after < zxid <= durable. Each must reach the next one's base."""
-    bases = [segment.base for segment in segments[1:]]
-    for segment, goal in zip(segments, [*(min(base, durable) for base in bases), durable], strict=True):
+    goals = [segment.base for segment in segments[1:]] + [durable]
+    for segment, goal in zip(segments, goals, strict=False):
+        goal = min(goal, durable)
         if goal <= after:
             continue
         end, last = START, segment.base
