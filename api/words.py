@@ -1,0 +1,337 @@
+"""The four-letter words: text answers in ZooKeeper's shapes, and the admin port that they come to.
+
+The shapes are those of org.apache.zookeeper.server.command and what it calls: monitoring scripts parse them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from time import localtime, strftime
+from typing import Final, TypeAlias, TypeVar, cast
+
+from . import commands
+from .commands import Answer, Command, Flat, Refused, Row, Scalar, ServerView
+
+SLICE: Final = 64 * 1024
+"""Characters of an answer that are put together before the event loop gets its turn."""
+
+STEPS: Final = 2000
+"""Lines that are, even if they are short or empty."""
+
+PATIENCE: Final = 10.0
+"""Seconds that the admin port waits for the rest of a word, and for a client to read its answer."""
+
+_log = logging.getLogger(__name__)
+_A = TypeVar("_A", bound=Answer)
+_Text: TypeAlias = Callable[[ServerView], Iterable[str]]
+_MASK: Final = struct.Struct(">q")
+_UNSIGNED: Final = (1 << 64) - 1
+
+
+def whitelist(setting: str, *, read_only_mode: bool) -> frozenset[bytes]:
+    """The words that 4lw.commands.whitelist allows: names by commas, * is all. srvr always is, and isro
+    where readonlymode.enabled is on (FourLetterCommands.isEnabled)."""
+    named = {name.strip().encode() for name in setting.split(",")}
+    allowed = WORDS if b"*" in named else WORDS & named
+    return allowed | {b"srvr"} | ({b"isro"} if read_only_mode else set())
+
+
+def complete(start: bytes) -> bool:
+    """Whether nothing more belongs to the word with which a connection starts: stmk has 8 bytes behind it."""
+    return len(start) >= (4 + _MASK.size if start[:4] == b"stmk" else 4)
+
+
+async def answer(
+    word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]
+) -> AsyncGenerator[bytes, None]:
+    """The whole answer to a word, in chunks; rest is what came behind it. After each chunk the event loop
+    has its turn, so the next one may tell of a later state."""
+    chunk: list[str] = []
+    size = steps = 0
+    for line in _lines(word, rest, server, allowed):
+        chunk.append(line)
+        size += len(line)
+        steps += 1
+        if size >= SLICE or steps >= STEPS:
+            if size:
+                yield "".join(chunk).encode()
+            chunk.clear()
+            size = steps = 0
+            await asyncio.sleep(0)
+    if size:
+        yield "".join(chunk).encode()
+
+
+async def send(
+    chunks: AsyncIterator[bytes], transport: asyncio.WriteTransport, writable: asyncio.Event
+) -> None:
+    """Write chunks, each when the one before has gone out, and close. The protocol's pause_writing must
+    clear writable, and resume_writing set it. A client that reads nothing for PATIENCE seconds is dropped."""
+    transport.set_write_buffer_limits(0)  # so that writable means: everything is out
+    try:
+        async for chunk in chunks:
+            transport.write(chunk)
+            async with asyncio.timeout(PATIENCE):
+                await writable.wait()
+    except TimeoutError:
+        _log.warning("%s does not read its answer: closed", transport.get_extra_info("peername"))
+        transport.abort()
+    finally:
+        transport.close()
+
+
+class AdminPort(asyncio.Protocol):
+    """A connection to the admin port: one word, one answer. Every word is allowed here."""
+
+    def __init__(self, server: ServerView) -> None:
+        self._server = server
+        self._start = b""
+        self._sending: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a word, not for ever."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """What comes after the word is read and dropped: left unread, it would turn the close into a reset
+        that can take the answer with it."""
+        if self._sending is None:
+            self._start = (self._start + data)[: 4 + _MASK.size]
+            if complete(self._start):
+                self._answer()
+
+    def eof_received(self) -> bool:
+        """`nc -N` says that it has said all; the answer still goes out."""
+        if self._sending is None:
+            if self._start:
+                self._answer()
+            else:
+                self._transport.close()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer comes."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for the rest."""
+        self._patience.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _answer(self) -> None:
+        self._patience.cancel()
+        self._sending = asyncio.get_running_loop().create_task(self._send())
+
+    async def _send(self) -> None:
+        word, rest = self._start[:4], self._start[4:]
+        try:
+            async with aclosing(answer(word, rest, self._server, WORDS)) as chunks:
+                await send(chunks, self._transport, self._writable)
+        except Exception:
+            _log.exception("no answer to %r", word)
+
+
+def _lines(word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]) -> Iterable[str]:
+    text = _TEXTS.get(word)
+    try:
+        if text is None:
+            words = " ".join(sorted(known.decode() for known in WORDS))
+            raise Refused(f"{word.decode(errors='backslashreplace')!r} is not a word known here: {words}")
+        if word not in allowed:
+            raise Refused(f"{word.decode()} is not executed because it is not in the whitelist.")
+        return _set_mask(server, rest) if word == b"stmk" else text(server)
+    except Refused as refused:
+        return (f"{refused}\n",)
+
+
+def _text(command: Command[_A], render: Callable[[_A], Iterable[str]]) -> _Text:
+    return lambda server: render(command(server))
+
+
+def _set_mask(server: ServerView, rest: bytes) -> Iterable[str]:
+    if len(rest) < _MASK.size:
+        raise Refused("stmk takes the new trace mask behind it: 8 bytes, the highest first")
+    return _mask(commands.stmk(server, {"traceMask": str(_MASK.unpack_from(rest)[0])}))
+
+
+def _hex(number: Scalar) -> str:
+    return f"0x{int(number) & _UNSIGNED:x}"
+
+
+def _date(time: int) -> str:
+    return strftime("%a %b %d %H:%M:%S %Z %Y", localtime(time / 1000))
+
+
+def _conf(values: Flat) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"{re.sub('_(.)', lambda match: match[1].upper(), name)}={value}\n"
+
+
+def _envi(values: Flat) -> Iterator[str]:
+    yield "Environment:\n"
+    for name, value in values.items():
+        yield f"{name}={value}\n"
+
+
+def _mntr(values: Flat) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"zk_{name}\t{value}\n"
+
+
+def _dirs(values: Flat) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"{name}: {value}\n"
+
+
+def _mask(values: Flat) -> Iterator[str]:
+    yield str(values["tracemask"])
+
+
+def _isro(values: Flat) -> Iterator[str]:
+    read_only = values["read_only"]
+    yield "null" if read_only is None else "ro" if read_only else "rw"
+
+
+def _wchs(values: Flat) -> Iterator[str]:
+    yield f"{values['num_connections']} connections watching {values['num_paths']} paths\n"
+    yield f"Total watches:{values['num_total_watches']}\n"
+
+
+def _hash(answer: commands.Digests) -> Iterator[str]:
+    for zxid, digest in answer.digests:
+        yield f"{zxid & _UNSIGNED:x}: {digest}\n"
+
+
+def _brief(c: Row) -> str:
+    return (
+        f" /{c['remote_socket_address']}[{c['interest_ops']:x}](queued={c['outstanding_requests']}"
+        f",recved={c['packets_received']},sent={c['packets_sent']}"
+    )
+
+
+def _full(c: Row) -> str:
+    if not c["session_id"]:
+        return _brief(c)
+    lcxid = "" if c["last_cxid"] == -1 else f",lcxid={_hex(c['last_cxid'])}"
+    return (
+        f"{_brief(c)},sid={_hex(c['session_id'])},lop={c['last_operation']},est={c['established']}"
+        f",to={c['session_timeout']}{lcxid},lzxid={_hex(c['last_zxid'])},lresp={c['last_response_time']}"
+        f",llat={c['last_latency']},minlat={c['min_latency']},avglat={c['avg_latency']},maxlat={c['max_latency']}"
+    )
+
+
+def _cons(answer: commands.Connections) -> Iterator[str]:
+    for connection in answer.connections:
+        yield f"{_full(connection)})\n"
+    yield "\n"
+
+
+def _srvr(answer: commands.Srvr) -> Iterator[str]:
+    yield f"Zookeeper version: {answer.version}\n"
+    if answer.read_only:
+        yield "READ-ONLY mode; serving only read-only clients\n"
+    if isinstance(answer, commands.Stat):
+        yield "Clients:\n"
+        for connection in answer.connections:
+            yield f"{_brief(connection)})\n"
+        yield "\n"
+    stats = answer.server_stats
+    yield f"Latency min/avg/max: {stats['min_latency']}/{stats['avg_latency']}/{stats['max_latency']}\n"
+    yield f"Received: {stats['packets_received']}\n"
+    yield f"Sent: {stats['packets_sent']}\n"
+    yield f"Connections: {stats['num_alive_client_connections']}\n"
+    yield f"Outstanding: {stats['outstanding_requests']}\n"
+    yield f"Zxid: {_hex(stats['last_processed_zxid'])}\n"
+    yield f"Mode: {stats['server_state']}\n"
+    yield f"Node count: {answer.node_count}\n"
+
+
+def _counts(buckets: Sequence[tuple[int, Sequence[object]]]) -> str:
+    return f"({len(buckets)})/({sum(len(elements) for _, elements in buckets)})"
+
+
+def _expiring(time: int, elements: Sequence[str]) -> Iterator[str]:
+    yield f"{len(elements)} expire at {_date(time)}:\n"
+    for element in elements:
+        yield f"\t{element}\n"
+
+
+def _dump(answer: commands.Dump) -> Iterator[str]:
+    yield "SessionTracker dump:\n"
+    yield f"Session Sets {_counts(answer.expiry_time_to_session_ids)}:\n"
+    for time, sessions in answer.expiry_time_to_session_ids:
+        yield from _expiring(time, [_hex(session) for session in sessions])
+    owners = 0
+    for _, paths in answer.session_id_to_ephemeral_paths:
+        owners += bool(paths)
+        yield ""  # a step that may be followed by others' turn
+    yield "ephemeral nodes dump:\n"
+    yield f"Sessions with Ephemerals ({owners}):\n"
+    for session, paths in answer.session_id_to_ephemeral_paths:
+        if paths:
+            yield f"{_hex(session)}:\n"
+        for path in paths:
+            yield f"\t{path}\n"
+    connections = answer.expiry_time_to_connections
+    yield "Connections dump:\n"
+    yield f"Connections Sets {_counts(connections)}:\n"
+    for time, clients in connections:
+        yield from _expiring(time, [f"ip: /{address} sessionId: {_hex(sid)}" for address, sid in clients])
+
+
+def _wchc(answer: commands.WatchesBySession) -> Iterator[str]:
+    last = None
+    for session, path in answer.session_id_to_watched_paths:
+        if session != last:
+            yield f"{_hex(session)}\n"
+            last = session
+        yield f"\t{path}\n"
+    yield "\n"
+
+
+def _wchp(answer: commands.WatchesByPath) -> Iterator[str]:
+    last = None
+    for path, session in answer.path_to_session_ids:
+        if path != last:
+            yield f"{path}\n"
+            last = path
+        yield f"\t{_hex(session)}\n"
+    yield "\n"
+
+
+_TEXTS: Final[dict[bytes, _Text]] = {
+    b"conf": _text(commands.conf, _conf),
+    b"cons": _text(commands.cons, _cons),
+    b"crst": _text(commands.crst, lambda _: ("Connection stats reset.\n",)),
+    b"dirs": _text(commands.dirs, _dirs),
+    b"dump": _text(commands.dump, _dump),
+    b"envi": _text(commands.envi, _envi),
+    b"gtmk": _text(commands.gtmk, _mask),
+    b"hash": _text(commands.hash_, _hash),
+    b"isro": _text(commands.isro, _isro),
+    b"mntr": _text(commands.mntr, _mntr),
+    b"ruok": _text(commands.ruok, lambda _: ("imok",)),
+    b"srst": _text(commands.srst, lambda _: ("Server stats reset.\n",)),
+    b"srvr": _text(commands.srvr, _srvr),
+    b"stat": _text(commands.stat, _srvr),
+    b"stmk": _text(commands.gtmk, _mask),
+    b"wchc": _text(commands.wchc, _wchc),
+    b"wchp": _text(commands.wchp, _wchp),
+    b"wchs": _text(commands.wchs, _wchs),
+}
+
+WORDS: Final = frozenset(_TEXTS)
+"""Every word."""
