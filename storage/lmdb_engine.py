@@ -30,6 +30,9 @@ _LENGTH = Struct(">I")
 # Changes taken at a time: the interpreter is held for some 0.1 ms between two puts at most.
 CHUNK = 1000
 
+# After a write that was cut short for lack of room there is less room than this.
+PROBE = 1 << 20
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -43,20 +46,24 @@ def _as_os_error(error: lmdb.Error, path: Path) -> OSError:
     if isinstance(error, lmdb.MapFullError):
         return EngineFull(errno.ENOMEM, "the address space limit leaves no room for more data", str(path))
     if any(os.strerror(number) in text for number in _NO_ROOM) or _short_write(text, path):
-        return EngineFull(errno.ENOSPC, text, str(path))
+        return EngineFull(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     return OSError(errno.EIO, text, str(path))
 
 
 def _short_write(text: str, path: Path) -> bool:
-    # LMDB calls it an I/O error when the disk takes a part of what is written, so see if it takes more.
-    # What lies beyond the last page that a commit made known is nobody's, and the next commit's to use.
+    # LMDB calls it an I/O error when the disk takes only a part of what is written, so see if it would take
+    # a little more. What lies beyond the pages of the last commit is nobody's.
     if os.strerror(errno.EIO) not in text:
         return False
-    try:
-        with path.open("ab", buffering=0) as file:
-            return file.write(bytes(4096)) < 4096
-    except OSError as error:
-        return error.errno in _NO_ROOM
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            os.posix_fallocate(file.fileno(), size, PROBE)
+        except OSError as error:
+            return error.errno in _NO_ROOM
+        finally:
+            file.truncate(size)
+    return False
 
 
 class LmdbView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -117,9 +118,10 @@ class SqliteEngine(SqliteView):
         """See Engine."""
         self._reader.execute("ROLLBACK")
         # The log starts anew only when it is copied back while nobody reads from it, and here is
-        # the only moment when this reader does not.
+        # the only moment when this reader does not. On a full disk it has to wait.
         if self._wal.stat().st_size > WAL_SIZE:
-            self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with suppress(sqlite3.Error):
+                self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._pin()
 
     def snapshot(self) -> SqliteView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,20 @@ def test_a_full_disk_leaves_the_state_before_and_commits_work_when_there_is_room
         engine.commit(more)
         engine.refresh()
         assert dict(engine.scan(b"")) == {b"a": b"1"} | more
+
+
+def test_a_log_that_can_not_be_copied_back_now_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sqlite_engine, "WAL_SIZE", 0)
+    rows = {b"%d" % number: bytes(1000) for number in range(1000)}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(SqliteEngine(tmp_path)) as engine:
+        engine.commit(rows)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            engine.refresh()
+            assert dict(engine.scan(b"")) == rows
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_device_that_fails_is_an_os_error() -> None:
