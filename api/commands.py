@@ -250,8 +250,8 @@ class ServerView(Protocol):
         limit goes before a soft one."""
         ...
 
-    def digests(self) -> Iterable[tuple[int, int]]:
-        """(zxid, the tree's digest after it), oldest first."""
+    def digests(self) -> Iterable[tuple[int, int] | None]:
+        """(zxid, the tree's digest after it), oldest first; None is a step on the way to the next."""
         ...
 
     def reset_stats(self) -> None:
@@ -312,9 +312,9 @@ class Dump:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """(zxid, digest), oldest first."""
+    """(zxid, digest), oldest first; None is a step on the way to the next."""
 
-    digests: Iterable[tuple[int, int]]
+    digests: Iterable[tuple[int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)

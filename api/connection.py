@@ -16,6 +16,7 @@ Blocked: TypeAlias = tuple[int, int, bytes] | None
 Behind a sync, writes wait too: syncs counts those taken and not yet answered."""
 
 NO_ZXID: Final = -1
+NO_SIZE: Final = -1
 
 
 class Service(Protocol):
@@ -73,6 +74,7 @@ class Connection(ABC):
         "packets_received",
         "packets_sent",
         "port",
+        "reply_sizes",
         "session_id",
         "session_timeout",
         "syncs",
@@ -103,6 +105,8 @@ class Connection(ABC):
         """All counters as before the first request."""
         self.packets_received = 0
         self.packets_sent = 0
+        self.reply_sizes = (NO_SIZE, NO_SIZE, NO_SIZE)
+        """The last, smallest and largest answer."""
         self.last_op = 0
         self.last_cxid = -1
         self.last_zxid = NO_ZXID
@@ -112,6 +116,28 @@ class Connection(ABC):
         self.max_latency = 0
         self.latency_total = 0
         self.latency_count = 0
+
+    def answered(self, zxid: int, now: float, milliseconds: int, times: int = 1) -> None:
+        """Requests were answered that took so long; now is monotonic."""
+        if not self.latency_count or milliseconds < self.min_latency:
+            self.min_latency = milliseconds
+        if milliseconds > self.max_latency:
+            self.max_latency = milliseconds
+        self.latency_total += milliseconds * times
+        self.latency_count += times
+        self.last_latency = milliseconds
+        self.last_zxid = zxid
+        self.last_response = int(now * 1000)
+
+    @property
+    def outstanding(self) -> int:
+        """Requests taken and not yet answered."""
+        return len(self.waiting)
+
+    @property
+    @abstractmethod
+    def interest_ops(self) -> int:
+        """1: it is read from; 4: something waits to be written; 5: both; 0: neither."""
 
     @abstractmethod
     def welcome(self, session: Session) -> None:

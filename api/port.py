@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from . import words
 from .commands import ServerView
@@ -16,13 +15,6 @@ PATIENCE: Final = 10.0
 """Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
 
 
-class Counted(Protocol):
-    """Where packets of four-letter words are counted."""
-
-    packets_received: int
-    packets_sent: int
-
-
 class ClientPort(asyncio.Protocol):
     """A connection that has not said yet what it speaks."""
 
@@ -30,7 +22,7 @@ class ClientPort(asyncio.Protocol):
         self,
         service: Service,
         dirty: list[Connection],
-        view: Callable[[], ServerView],
+        view: ServerView,
         allowed: frozenset[bytes],
         frame_limit: int,
     ) -> None:
@@ -104,5 +96,5 @@ class ClientPort(asyncio.Protocol):
     async def _send(self) -> None:
         word, rest = self._start[:4], self._start[4:]
         self._connection.packets_received += 1
-        async with aclosing(words.answer(word, rest, self._view(), self._allowed)) as chunks:
+        async with aclosing(words.answer(word, rest, self._view, self._allowed)) as chunks:
             await words.send(chunks, self._transport, self._writable)

@@ -211,7 +211,11 @@ def _wchs(values: Flat) -> Iterator[str]:
 
 
 def _hash(answer: commands.Digests) -> Iterator[str]:
-    for zxid, digest in answer.digests:
+    for entry in answer.digests:
+        if entry is None:
+            yield ""
+            continue
+        zxid, digest = entry
         yield f"{zxid & _UNSIGNED:x}: {digest}\n"
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from ..storage import ops
 from ..storage.jute import Malformed, Reader
 from ..storage.state import Session
-from .connection import Connection, Service
+from .connection import NO_SIZE, Connection, Service
 
 _REQUEST: Final = struct.Struct(">iii").unpack_from
 _LENGTH: Final = struct.Struct(">i").unpack_from
@@ -169,6 +169,12 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         if not self._stuck and not self._closing:
             self._transport.resume_reading()
 
+    @property
+    def interest_ops(self) -> int:
+        """As a Java selector tells it."""
+        writing = 4 if self._transport.get_write_buffer_size() else 0
+        return writing | (0 if self._held or self._stuck else 1)
+
     # what the client is sent
 
     def welcome(self, session: Session) -> None:
@@ -208,10 +214,14 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
     def flush(self) -> None:
         """Send what was gathered; give up on a client that lets too much of it wait."""
         out = self._out
-        self.packets_sent += len(out) >> 1
-        if self._closing:
+        if self._closing or not out:
             out.clear()
             return
+        sizes = [*map(len, out[1::2])]
+        self.packets_sent += len(sizes)
+        _, least, most = self.reply_sizes
+        least = min(sizes) + 16 if least == NO_SIZE else min(least, min(sizes) + 16)
+        self.reply_sizes = sizes[-1] + 16, least, max(most, max(sizes) + 16)
         data = b"".join(out)
         out.clear()
         transport = self._transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from ..storage.committer import Committer
@@ -17,8 +18,10 @@ class Standalone:
     """Appends to the log and applies once that is on disk. What arrives during one sync goes, as a
     whole, into the next: group commit."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, synced: Callable[[float], None]) -> None:
+        """synced hears how many seconds each sync of the log took."""
         self._log = log
+        self._heard = synced
         self._pending: list[Entry] = []
         self._busy = False
         self._failure: str | None = None
@@ -43,7 +46,7 @@ class Standalone:
                 await asyncio.sleep(0)
         replica.apply(entries)
         self._zxid = replica.applied_zxid
-        self.committer = Committer(self._log, self._loop, self._synced)
+        self._committer = Committer(self._log, self._loop, self._synced)
         replica.leading(replica.generation)
 
     async def stop(self) -> None:
@@ -51,7 +54,7 @@ class Standalone:
         if self._pending:
             self._drained = self._loop.create_future()
             await self._drained
-        self.committer.close()
+        self._committer.close()
 
     def propose(self, txn: bytes, waiter: Waiter) -> None:
         """Take txn into the next group."""
@@ -63,7 +66,7 @@ class Standalone:
         if not self._busy:
             self._busy = True
             # Not at once: whatever other connections have sent meanwhile goes with it.
-            self._loop.call_soon(self.committer.kick)
+            self._loop.call_soon(self._committer.kick)
 
     def barrier(self, waiter: Waiter) -> None:
         """What is committed is applied: there is nobody else who could know of more."""
@@ -75,13 +78,14 @@ class Standalone:
     def _synced(self, zxid: int, error: Exception | None) -> None:
         pending = self._pending
         if error is None:
+            self._heard(self._committer.last_seconds)
             # zxids here have no gaps. The log may have taken more than was there at the kick.
             count = max(0, zxid - pending[0][0] + 1) if pending else 0
             entries = pending[:count]
             del pending[:count]
             self._busy = bool(pending)
             if pending:
-                self.committer.kick()  # before applying: disk and processor work at the same time
+                self._committer.kick()  # before applying: disk and processor work at the same time
             self._replica.apply(entries)
         else:
             self._fail(error)

@@ -73,6 +73,9 @@ class Flusher:
 
         def commit() -> None:
             table.engine.commit({key: value or None for key, value in rows.items()})
+            starts = self._log.starts
+            if len(starts) > self._retain + 1:
+                self._log.drop(min(starts[-self._retain - 1], zxid))
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, commit)
@@ -88,6 +91,3 @@ class Flusher:
             log.info("flush works again")
             self.failure = None
         self._flushed = zxid
-        starts = self._log.starts
-        if len(starts) > self._retain + 1:
-            self._log.drop(min(starts[-self._retain - 1], zxid))

@@ -24,6 +24,7 @@ from .config import Config
 from .flusher import Flusher
 from .reaper import Reaper
 from .server import Server
+from .stats import Stats
 from .view import View
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,11 @@ async def _run(config: Config) -> int:
         if txn_log.cut:
             log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
         state = State(engine)
-        consensus = Standalone(txn_log)
+        stats = Stats(config.fsync_warning_ms)
+        consensus = Standalone(txn_log, stats.synced)
         flusher = Flusher(state, txn_log, config.snap_retain_count)
-        server = Server(config, state, consensus, flusher)
-        view = View(server, txn_log, consensus.committer_stats)
+        server = Server(config, state, consensus, flusher, stats)
+        view = View(server, config.data_log_dir)
         await server.start()
         stack.push_async_callback(server.stop)
 
@@ -83,10 +85,9 @@ async def _run(config: Config) -> int:
         stopped = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
+        words = frozenset(word.encode() for word in config.four_letter_words)
         client_port = await loop.create_server(
-            lambda: ClientPort(
-                server, server.dirty, lambda: view, config.four_letter_words, config.max_buffer
-            ),
+            lambda: ClientPort(server, server.dirty, view, words, config.max_buffer),
             config.client_address,
             config.client_port,
             backlog=config.listen_backlog if config.listen_backlog > 0 else 1024,

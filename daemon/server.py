@@ -76,14 +76,16 @@ class Server:
     other transactions of this server have an Internal.
     """
 
-    def __init__(self, config: Config, state: State, consensus: Consensus, flusher: Flusher) -> None:
+    def __init__(
+        self, config: Config, state: State, consensus: Consensus, flusher: Flusher, stats: Stats
+    ) -> None:
         self.config = config
         self.state = state
         self.consensus = consensus
         self.flusher = flusher
         self.watches: Watches[Client] = Watches()
         self.writes = Writes(state)
-        self.stats = Stats()
+        self.stats = stats
         self.leases = Leases(config.tick_time)
         self.connections: set[Connection] = set()
         self.dirty: list[Connection] = []
@@ -172,6 +174,7 @@ class Server:
             return
         self.connections.discard(connection)
         self._held.discard(connection)
+        self.stats.left(connection)
         self._by_host[connection.host] -= 1
         if not self._by_host[connection.host]:
             del self._by_host[connection.host]
@@ -243,7 +246,10 @@ class Server:
     def settle(self, connection: Connection, count: int) -> None:
         """A read's requests are submitted: account for them, send answers, apply back-pressure."""
         if self._answered_reads:
-            self.stats.reads.add(int((monotonic() - connection.heard) * 1000), self._answered_reads)
+            now = monotonic()
+            taken = int((now - connection.heard) * 1000)
+            self.stats.reads.add(taken, self._answered_reads)
+            connection.answered(self.state.zxid, now, taken, self._answered_reads)
             self._answered_reads = 0
         self._send()
         if len(connection.waiting) > _LINE_LIMIT or self.outstanding > self.config.outstanding_limit:
@@ -359,7 +365,9 @@ class Server:
             self._resume(connection)
             if arrived is not measured:
                 measured = arrived
-                self.stats.updates.add(int((now - arrived) * 1000))
+                taken = int((now - arrived) * 1000)
+                self.stats.updates.add(taken)
+                connection.answered(zxid, now, taken)
         self.outstanding -= answered
         if self.writes.sessions:
             self._sessions_changed(now)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Iterable
+from time import monotonic
+
+from ..api.connection import NO_SIZE, Connection
+
+log = logging.getLogger(__name__)
 
 
 class Summary:
@@ -43,16 +50,62 @@ class Summary:
 
 
 class Stats:
-    """A server's counters since its start or the last reset."""
+    """A server's counters since its start or the last reset.
 
-    __slots__ = ("auth_failed", "closed", "counters", "reads", "updates")
+    Packets are counted by each connection; here is what connections that are gone had counted.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, slow_sync: int) -> None:
+        """slow_sync: milliseconds from which a sync of the log is worth a warning."""
+        self._slow_sync = slow_sync
+        self.started = monotonic()
         self.auth_failed = 0
-        self.reset()
+        self._reply_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
+        self.reset(())
 
-    def reset(self) -> None:
-        """Zero everything but what belongs to connections."""
+    def reset(self, connections: Iterable[Connection]) -> None:
+        """Zero everything, without touching what the connections count for themselves."""
         self.counters: Counter[str] = Counter()
+        self.quotas_exceeded: Counter[str] = Counter()
         self.reads = Summary()
         self.updates = Summary()
+        self.syncs = Summary()
+        self.slow_syncs = 0
+        self._received = -sum(connection.packets_received for connection in connections)
+        self._sent = -sum(connection.packets_sent for connection in connections)
+        self._reply_sizes = (NO_SIZE, NO_SIZE, NO_SIZE)
+
+    def synced(self, seconds: float) -> None:
+        """A sync of the log took so long."""
+        taken = int(seconds * 1000)
+        self.syncs.add(taken)
+        if taken > self._slow_sync:
+            self.slow_syncs += 1
+            log.warning("syncing the log took %d ms: the disk decides how quick writes are", taken)
+
+    def left(self, connection: Connection) -> None:
+        """A connection is gone, or about to forget what it counted."""
+        self._received += connection.packets_received
+        self._sent += connection.packets_sent
+        self._reply_sizes = _both(self._reply_sizes, connection.reply_sizes)
+
+    def packets(self, connections: Iterable[Connection]) -> tuple[int, int]:
+        """Received and sent, with those of the connections that are there."""
+        received, sent = self._received, self._sent
+        for connection in connections:
+            received += connection.packets_received
+            sent += connection.packets_sent
+        return received, sent
+
+    def reply_sizes(self, connections: Iterable[Connection]) -> tuple[int, int, int]:
+        """The last, smallest and largest answer's bytes; -1 before the first."""
+        sizes = self._reply_sizes
+        for connection in connections:
+            sizes = _both(sizes, connection.reply_sizes)
+        return sizes
+
+
+def _both(one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:
+    if one[0] == NO_SIZE or other[0] == NO_SIZE:
+        return max(one, other)
+    return other[0], min(one[1], other[1]), max(one[2], other[2])

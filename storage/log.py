@@ -60,8 +60,8 @@ class LogFailed(OSError):
 class Log:
     """Records (zxid, payload) in rising order of zxid, in segment files below directory.
 
-    append, rollback, truncate, drop and close belong to one thread; sync may run on another, one at a
-    time and not during the last four. A reader may run on any.
+    append, rollback, truncate and close belong to one thread; sync may run on another, one at a
+    time and not during the last three. drop and readers may run on any.
 
     last_zxid: the last record appended. durable_zxid: the last one on disk. Both are 0 at first.
     first_zxid: no record before it is held, and every one from it on. size: bytes of log held.
@@ -96,6 +96,11 @@ class Log:
     def first_zxid(self) -> int:
         """The first zxid that the log may hold; 1 in a new one."""
         return self._segments[0].base + 1 if self._segments else 1
+
+    @property
+    def starts(self) -> list[int]:
+        """The first zxid of each segment."""
+        return [segment.base + 1 for segment in self._segments[:]]
 
     @property
     def size(self) -> int:

@@ -19,7 +19,7 @@ from typing import Final
 from . import acl as acls
 from . import quota
 from .acl import Acl
-from .engine import Engine
+from .engine import Engine, View
 from .errors import Code, ZkError
 from .jute import Reader
 from .paths import split
@@ -40,6 +40,16 @@ READ_ONLY_ACL_WIRE: Final = acls.encode([Acl(acls.READ, "world", "anyone")])
 
 CONFIG_PATH: Final = b"/zookeeper/config"
 SPECIAL: Final = frozenset((b"/", b"/zookeeper", quota.ROOT, CONFIG_PATH))
+
+
+NODES: Final = b"n"
+"""What every znode's row begins with."""
+
+
+def zxid_in(view: View) -> int:
+    """The last transaction that a view of the engine holds; 0 for an empty one."""
+    meta = view.get(b"m")
+    return 0 if meta is None else _META.unpack(meta)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,229 @@
+"""The server as the administrative commands see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from ..api.commands import Scalar, Summary
+from ..api.connection import Connection
+from ..consensus.contract import Role
+from ..storage import quota
+from ..storage.reads import Client
+from ..storage.state import NODES, zxid_in
+from ..storage.watches import Watches
+from ..storage.znode import data_of
+from .server import Server
+
+_DIGESTS: Final = 1024
+"""So many of the digests that were asked for are remembered."""
+_STEP: Final = 100
+"""Znodes a step of adding up a digest."""
+
+
+def _version() -> str:
+    try:
+        return version(__name__.partition(".")[0])
+    except PackageNotFoundError:
+        return "0+uninstalled"
+
+
+class View:
+    """Implements api.commands.ServerView."""
+
+    def __init__(self, server: Server, log_dir: Path) -> None:
+        self._server = server
+        self._digests: dict[int, int] = {}
+        self.version = _version()
+        self.data_dir = server.config.data_dir
+        self.log_dir = log_dir
+
+    @property
+    def trace_mask(self) -> int:
+        """Bits of api.commands.Trace."""
+        return self._server.trace_mask
+
+    @trace_mask.setter
+    def trace_mask(self, mask: int) -> None:
+        self._server.trace_mask = mask
+
+    @property
+    def mode(self) -> str:
+        """The role, by ZooKeeper's words."""
+        return self._server.consensus.status.role.value
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests are served."""
+        return self._server.serving and self._server.consensus.status.role is not Role.LOOKING
+
+    @property
+    def uptime(self) -> int:
+        """Milliseconds since the start."""
+        return int((time.monotonic() - self._server.stats.started) * 1000)
+
+    @property
+    def zxid(self) -> int:
+        """The last transaction applied."""
+        return self._server.state.zxid
+
+    @property
+    def node_count(self) -> int:
+        """As ZooKeeper counts: it has the root under two names."""
+        return self._server.state.node_count + 1
+
+    @property
+    def ephemerals_count(self) -> int:
+        """Ephemeral znodes."""
+        return self._server.state.ephemeral_count
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of all paths and data."""
+        return self._server.state.data_size
+
+    @property
+    def outstanding(self) -> int:
+        """Writes and syncs under way."""
+        return self._server.outstanding
+
+    @property
+    def packets_received(self) -> int:
+        """Requests of all kinds."""
+        return self._server.stats.packets(self._server.connections)[0]
+
+    @property
+    def packets_sent(self) -> int:
+        """Replies and events."""
+        return self._server.stats.packets(self._server.connections)[1]
+
+    @property
+    def response_sizes(self) -> tuple[int, int, int]:
+        """Last, smallest and largest reply."""
+        return self._server.stats.reply_sizes(self._server.connections)
+
+    @property
+    def auth_failed_count(self) -> int:
+        """Clients that could not prove what they said."""
+        return self._server.stats.auth_failed
+
+    @property
+    def fsync_threshold_exceed_count(self) -> int:
+        """Syncs of the log that took long enough for a warning."""
+        return self._server.stats.slow_syncs
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """By mntr's names without zk_."""
+        return self._server.stats.counters
+
+    @property
+    def summaries(self) -> Mapping[str, Summary]:
+        """By mntr's names without zk_avg_ and so on."""
+        stats = self._server.stats
+        return {"readlatency": stats.reads, "updatelatency": stats.updates, "fsynctime": stats.syncs}
+
+    @property
+    def config(self) -> Mapping[str, Scalar]:
+        """conf's lines."""
+        config = self._server.config
+        return {
+            "client_port": config.client_port,
+            "secure_client_port": -1,
+            "data_dir": str(config.data_dir),
+            "data_log_dir": str(self.log_dir),
+            "tick_time": config.tick_time,
+            "max_client_cnxns": config.max_client_cnxns,
+            "min_session_timeout": config.min_session_timeout,
+            "max_session_timeout": config.max_session_timeout,
+            "client_port_listen_backlog": config.listen_backlog,
+            "server_id": config.server_id,
+            "client_port_address": config.client_address,
+            "consensus": config.consensus.value,
+            "storage": config.storage,
+            "jute_maxbuffer": config.max_buffer,
+            "global_outstanding_limit": config.outstanding_limit,
+        }
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """To the client port."""
+        return self._server.connections
+
+    @property
+    def sessions(self) -> Collection[int]:
+        """All sessions' ids."""
+        return self._server.state.sessions
+
+    @property
+    def watches(self) -> Watches[Client]:
+        """The watch table."""
+        return self._server.watches
+
+    @property
+    def quotas_exceeded(self) -> Mapping[str, int]:
+        """Writes that went over a quota, by the path's first name."""
+        return self._server.stats.quotas_exceeded
+
+    def session_expiry(self) -> Iterable[tuple[int, Collection[int]]]:
+        """(monotonic ms, the sessions that expire then)."""
+        return self._server.leases.by_deadline().items()
+
+    def ephemerals(self, session: int) -> Sequence[bytes]:
+        """The paths that a session owns."""
+        return self._server.state.ephemerals(session)
+
+    def quotas(self) -> Iterable[tuple[str, int, int, int, int]]:
+        """Limits and usage, added up by namespace."""
+        sums: dict[str, list[int]] = {}
+        state = self._server.state
+        for path in sorted(state.quotas):
+            limits, usage = state.node(quota.limits_path(path)), state.node(quota.stats_path(path))
+            if limits is None or usage is None:
+                continue
+            may, has = quota.parse(data_of(limits)), quota.parse(data_of(usage))
+            figures = (
+                may.count_hard if may.count_hard > -1 else may.count,
+                may.bytes_hard if may.bytes_hard > -1 else may.bytes,
+                has.count,
+                has.bytes,
+            )
+            total = sums.setdefault(path.split(b"/")[1].decode(), [0, 0, 0, 0])
+            for at, figure in enumerate(figures):
+                total[at] += figure
+        for namespace, (count, size, used, held) in sums.items():
+            yield namespace, count, size, used, held
+
+    def digests(self) -> Iterable[tuple[int, int] | None]:
+        """The digest of the tree as of the last flush, after those that were asked for before; None is
+        a step that has no result yet: there may be millions of znodes to read.
+
+        It is the sum of every znode's CRC over key and record, after ZooKeeper's AdHash: servers that
+        hold the same tree give the same number.
+        """
+        with closing(self._server.state.table.engine.snapshot()) as view:
+            zxid, digest = zxid_in(view), 0
+            if zxid not in self._digests:
+                for count, (key, record) in enumerate(view.scan(NODES)):
+                    digest += crc32(record, crc32(key))
+                    if not count % _STEP:
+                        yield None
+                self._digests[zxid] = digest & (1 << 64) - 1
+        for old in list(self._digests)[:-_DIGESTS]:
+            del self._digests[old]
+        yield from list(self._digests.items())
+
+    def reset_stats(self) -> None:
+        """Zero the server's counters."""
+        self._server.stats.reset(self._server.connections)
+
+    def reset_connection_stats(self) -> None:
+        """Zero every connection's counters."""
+        for connection in self._server.connections:
+            self._server.stats.left(connection)
+            connection.reset_stats()
