@@ -51,9 +51,9 @@ def _as_os_error(error: lmdb.Error, path: Path) -> OSError:
 
 
 def _short_write(text: str, path: Path) -> bool:
-    # LMDB calls it an I/O error when the disk takes only a part of what is written, so see if it would take
-    # a little more. What lies beyond the pages of the last commit is nobody's.
-    if os.strerror(errno.EIO) not in text:
+    # LMDB 0.9 calls it an I/O error when the disk takes only a part of what is written, 1.0 has a name for
+    # it: see if it would take a little more. What lies beyond the last commit's pages is nobody's.
+    if os.strerror(errno.EIO) not in text and "MDB_SHORT_WRITE" not in text:
         return False
     with path.open("ab", buffering=0) as file:
         size = file.tell()
