@@ -8,8 +8,7 @@ from collections import deque
 from typing import Final, Protocol, TypeAlias
 
 from ..storage.acl import address
-from ..storage.state import Session
-from ..storage.writes import identities_wire
+from ..storage.session import Session, encode_identities
 
 Blocked: TypeAlias = tuple[int, int, bytes] | None
 """A request (xid, op, body) that waits for what came before it; None marks a write or a sync under way.
@@ -99,7 +98,7 @@ class Connection(ABC):
         """The client has proved to be this."""
         if (scheme, name) not in self.identities:
             self.identities = (*self.identities, (scheme, name))
-            self.identity_wire = identities_wire(self.identities)
+            self.identity_wire = encode_identities(self.identities)
 
     def reset_stats(self) -> None:
         """All counters as before the first request."""

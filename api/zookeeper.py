@@ -9,7 +9,7 @@ from typing import Final
 
 from ..storage import ops
 from ..storage.jute import Malformed, Reader
-from ..storage.state import Session
+from ..storage.session import Session
 from .connection import NO_SIZE, Connection, Service
 
 _REQUEST: Final = struct.Struct(">iii").unpack_from

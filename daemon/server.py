@@ -19,15 +19,14 @@ from ..storage import acl, ops
 from ..storage.errors import Code, ZkError
 from ..storage.jute import INT, LONG, Malformed, Reader
 from ..storage.reads import Client, Reads
-from ..storage.state import Session, State
+from ..storage.session import Session, encode_identities
+from ..storage.state import State
 from ..storage.watches import NODE_CHILDREN_CHANGED, Watches
 from ..storage.writes import (
     ENFORCE_QUOTA,
     EXTENDED_TYPES,
     HEAD,
     Writes,
-    create_session_body,
-    identities_wire,
     transaction,
 )
 from .config import Config
@@ -53,7 +52,7 @@ _WRITES: Final = frozenset(
     )
 )
 _OPS: Final = {op: INT.pack(op) for op in _WRITES}
-_SUPER: Final = identities_wire((("super", ""),))
+_SUPER: Final = encode_identities((("super", ""),))
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
 _LINE_LIMIT: Final = 1000
 """Requests that one connection may have waiting before it is held back."""
@@ -154,7 +153,7 @@ class Server:
                 self._attach(connection, opened)
 
         self._propose_internal(
-            transaction(ops.CREATE_SESSION, create_session_body(opened), time=_now(), flags=self._flags),
+            transaction(ops.CREATE_SESSION, opened.encode(), time=_now(), flags=self._flags),
             Internal(done, connection.close),
         )
 

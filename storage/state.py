@@ -13,7 +13,6 @@ Rows by their first byte:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from . import acl as acls
@@ -23,6 +22,7 @@ from .engine import Engine, View
 from .errors import Code, ZkError
 from .jute import Reader
 from .paths import split
+from .session import Session
 from .table import Table
 from .znode import NO_BYTES, TAIL
 
@@ -50,15 +50,6 @@ def zxid_in(view: View) -> int:
     """The last transaction that a view of the engine holds; 0 for an empty one."""
     meta = view.get(b"m")
     return 0 if meta is None else _META.unpack(meta)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A client's session: id, negotiated timeout in ms, and the password that proves its owner."""
-
-    id: int
-    timeout: int
-    password: bytes
 
 
 def _depth(depth: int) -> bytes:

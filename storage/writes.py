@@ -18,11 +18,11 @@ from .acl import Acl
 from .errors import Code, ZkError
 from .jute import INT, LONG, Malformed, Reader, pack_buffer
 from .paths import check, is_plain_name, split
+from .session import Session, decode_identities
 from .state import (
     OPEN_ACL,
     OPEN_ACL_WIRE,
     SPECIAL,
-    Session,
     State,
     node_key,
 )
@@ -53,25 +53,13 @@ _QUOTAS: Final = quota.ROOT + b"/"
 _FAMILY: Final = struct.Struct(">iiqiiqIi")
 """A tail from cversion on: cversion aversion owner length children pzxid acl creates."""
 _FAMILY_SIZE: Final = _FAMILY.size
-_SESSION: Final = struct.Struct(">qi16s")
 _int = INT.unpack_from
 _head = HEAD.unpack_from
 _tail = TAIL.unpack_from
 _family = _FAMILY.unpack_from
 
 
-def identities_wire(identities: tuple[tuple[str, str], ...]) -> bytes:
-    """A client's identities as a transaction carries them."""
-    parts = [INT.pack(len(identities))]
-    for scheme, name in identities:
-        parts += pack_buffer(scheme.encode()), pack_buffer(name.encode())
-    return b"".join(parts)
-
-
-@lru_cache(maxsize=1024)
-def _identities(wire: bytes) -> tuple[tuple[str, str], ...]:
-    reader = Reader(wire)
-    return tuple(reader.vector(lambda: (reader.text().decode(), reader.text().decode())))
+_identities = lru_cache(maxsize=1024)(decode_identities)
 
 
 def transaction(
@@ -79,11 +67,6 @@ def transaction(
 ) -> bytes:
     """A request as a transaction."""
     return b"".join((HEAD.pack(time, session, flags, len(identities)), identities, INT.pack(op), body))
-
-
-def create_session_body(session: Session) -> bytes:
-    """The body of CREATE_SESSION."""
-    return _SESSION.pack(session.id, session.timeout, session.password)
 
 
 def _wrap(number: int) -> int:
@@ -443,7 +426,7 @@ class Writes:
     # sessions
 
     def _create_session(self, op: int, body: bytes, zxid: int, now: int) -> bytes:
-        session = Session(*_SESSION.unpack(body))
+        session = Session.decode(body)
         self.state.open_session(session)
         self.sessions.append((session, session.id))
         return b""
