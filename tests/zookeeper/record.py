@@ -1,7 +1,8 @@
 """Writes a running server's answers into the scripts: `python -m tests.zookeeper.record --server HOST:PORT`.
 
 Meant for a real ZooKeeper, freshly started with zoo.cfg beside this file (and a dataDir and clientPort
-of its own) and -Dznode.container.checkIntervalMs=100. Ends with the names of the scripts that changed.
+of its own) and -Dznode.container.checkIntervalMs=100. Prints the names of the scripts that changed.
+differences.txt holds znoded's own answers and is left out unless named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def main() -> None:
     arguments.add_argument("scripts", nargs="*", type=Path)
     given = arguments.parse_args()
     host, _, port = given.server.rpartition(":")
-    for path in given.scripts or scripts():
+    for path in given.scripts or [s for s in scripts() if s.stem != "differences"]:
         before = path.read_text()
         after = play(before, (host, int(port)))
         if after != before:

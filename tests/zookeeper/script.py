@@ -202,7 +202,7 @@ class Run:
     def _reply(self, reply: Reply, xid: int, verb: str) -> str:
         if reply.xid != xid:
             return f"out of turn: xid {reply.xid} for {xid}"
-        if verb != "auth" and 0 <= reply.zxid < self._seen:
+        if 0 < reply.zxid < self._seen:
             return f"went back in time: zxid {reply.zxid} after {self._seen}"
         self._seen = max(self._seen, reply.zxid)
         if reply.err:
