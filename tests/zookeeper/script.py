@@ -2,14 +2,14 @@
 
 A script is text that a person can read. A line is a comment (#), a command (`SESSION: VERB ...`), an
 operation inside the multi above it (`- VERB ...`), or, indented by four spaces, a line of the answer.
-run() gives the script back with the answers of the server at hand: recording writes that down, testing
+play() gives the script back with the answers of the server at hand: recording writes that down, testing
 compares it. Sessions open by themselves when they are first named.
 
 What differs between runs has a name: w1, w2, ... are the zxids of the script's writes, in their order
-(a write's answer shows its own), x1, ... those that the server
-wrote by itself, and a session is called after the letter that opened it. Lists that
-come in no order are sorted. Times are checked and shown only if wrong. What reaches a session beside its
-own answers (events, the end of its connection) is shown below the command that caused it.
+(a write's answer shows its own), x1, x2, ... those of what the server wrote by itself, and a session is
+called after the letter that opened it. Lists that come in no order are sorted. Times are checked, and
+shown only if wrong. What reaches a session beside its own answers (events, the end of its connection) is
+shown below the command that caused it.
 
 Verbs beside the protocol's requests: `connect` (timeout=, session= to go on with another's, password=,
 zxid=, readonly, old: without the read-only flag, quiet: never pinged), `drop` (hang up without closing
@@ -69,14 +69,14 @@ class Run:
 
     def command(self, line: str, parts: list[str]) -> list[str]:
         """Do what a command line says; the lines of its answer."""
-        name, _, rest = line.partition(": ")
+        who, _, rest = line.partition(": ")
         later = rest.endswith(" &")
         words = Words.parse(rest.removesuffix(" &"))
-        said = self._do(name, words, [Words.parse(p) for p in parts], later)
+        said = self._do(who, words, [Words.parse(p) for p in parts], later)
         if not later:
-            for actor in sorted(self._actors.values(), key=lambda a: (a.name != name, a.name)):
+            for actor in sorted(self._actors.values(), key=lambda a: (a.name != who, a.name)):
                 if actor.polled and not actor.waiting:
-                    prefix = "" if actor.name == name else f"{actor.name}: "
+                    prefix = "" if actor.name == who else f"{actor.name}: "
                     said += [prefix + shown for shown in self._poll(actor)]
         return said
 
@@ -89,17 +89,18 @@ class Run:
                     pass
             actor.connection.drop()
 
-    def _do(self, name: str, words: Words, parts: list[Words], later: bool) -> list[str]:
-        actor = self._actors.get(name)
+    def _do(self, who: str, words: Words, parts: list[Words], later: bool) -> list[str]:
+        actor = self._actors.get(who)
         if words.verb in ("connect", "open") or actor is None:
-            actor = self._actors[name] = _Actor(name, Connection.open(self._server))
-            if words.verb == "connect":
-                return self._connect(actor, words)
-            if words.verb != "open":
-                self._connect(actor, Words("connect", [], {}))
+            before = actor
+            actor = self._actors[who] = _Actor(who, Connection.open(self._server))
+            asked = words if words.verb == "connect" else Words("connect", [], {})
+            told = self._connect(actor, asked) if words.verb != "open" else []
+            if before:
+                before.connection.drop()
+            if words.verb in ("connect", "open"):
+                return told
         connection = actor.connection
-        if words.verb == "open":
-            return []
         if words.verb == "drop":
             actor.polled = False
             connection.drop()
