@@ -14,6 +14,8 @@ _TXNS: Final = 50_000
 _SECONDS: Final = 2.0
 """A restart replays what came since the last flush: so much at the most, so that it stays quick."""
 _RETRY: Final = 5.0
+_TURN: Final = 0.005
+_PAUSE: Final = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -68,17 +70,23 @@ class Flusher:
 
     async def _flush(self) -> None:
         table = self._state.table
+        engine = table.engine
         zxid = self._state.zxid
         rows = self._state.freeze()
 
         def commit() -> None:
-            table.engine.commit({key: value or None for key, value in rows.items()})
+            engine.commit(rows)
             starts = self._log.starts
             if len(starts) > self._retain + 1:
                 self._log.drop(min(starts[-self._retain - 1], zxid))
 
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, commit)
+            commit_done = loop.run_in_executor(self._thread, commit)
+            while not commit_done.done():
+                # A turn for the commit each time round the loop; while it writes or syncs it needs none.
+                await asyncio.wait((commit_done,), timeout=0 if engine.lend(_TURN) else _PAUSE)
+            await commit_done
         except Exception as error:
             # The log still holds all of it: nothing is lost, and the next try takes it along.
             table.unfreeze()

@@ -64,11 +64,11 @@ class Engine(View, Protocol):
         """
         ...
 
-    def lend(self, seconds: float) -> None:
-        """Loop thread: stand aside for up to that long if a commit is waiting for the interpreter.
+    def lend(self, seconds: float) -> bool:
+        """Loop thread: if a commit needs the interpreter for many small steps, stand aside for some of
+        them, for so long at the most; whether there was such a commit.
 
-        A busy loop thread starves a commit that needs the interpreter's lock once for every change.
-        Returns at once when no commit would gain.
+        A busy loop thread starves a commit that takes the interpreter's lock once for every change.
         """
         ...
 

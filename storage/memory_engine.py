@@ -69,8 +69,9 @@ class MemoryEngine(MemoryView):
         self._size = sum(map(len, data)) + sum(map(len, data.values()))
         self._committed = data
 
-    def lend(self, seconds: float) -> None:
+    def lend(self, seconds: float) -> bool:
         """See Engine: a commit here lets go of the interpreter only when told to."""
+        return False
 
     def refresh(self) -> None:
         """See Engine."""

@@ -109,10 +109,13 @@ class SqliteEngine(SqliteView):
         except sqlite3.Error as error:
             raise _as_os_error(error, self._path) from error
 
-    def lend(self, seconds: float) -> None:
+    def lend(self, seconds: float) -> bool:
         """See Engine: sqlite3 takes the interpreter's lock anew for every row."""
-        if self._filling.locked() and self._filling.acquire(timeout=seconds):
+        if not self._filling.locked():
+            return False
+        if self._filling.acquire(timeout=seconds):
             self._filling.release()
+        return True
 
     def refresh(self) -> None:
         """See Engine."""

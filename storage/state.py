@@ -13,6 +13,7 @@ Rows by their first byte:
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 from . import acl as acls
@@ -236,7 +237,7 @@ class State:
         """Put back what counters() gave."""
         self.node_count, self.data_size, self.ephemeral_count, self._next_acl = counters
 
-    def freeze(self) -> dict[bytes, bytes]:
+    def freeze(self) -> Mapping[bytes, bytes | None]:
         """Begin a flush; what it writes carries the applied zxid."""
         self.table.put(b"m", self._meta())
         return self.table.freeze()

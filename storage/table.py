@@ -1,18 +1,19 @@
 """The write-back table: what changed since the last flush, in front of an engine.
 
-A row's value is never empty: in here, b"" stands for a deleted row. Rows that are scanned by group
-(children of a znode, ephemerals of a session) are added and removed with their group, the key's prefix.
+In here, None stands for a deleted row. Rows that are scanned by group (children of a znode, ephemerals
+of a session) are added and removed with their group, the key's prefix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from .engine import Engine
 
 _Members: TypeAlias = dict[bytes, dict[bytes, bool]]
-_DELETED: Final = b""
+_Rows: TypeAlias = dict[bytes, bytes | None]
+_ABSENT: Final = bytes(bytearray(b"absent"))  # an object that is nobody's value
 
 
 class Table:
@@ -21,8 +22,8 @@ class Table:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.undo: list[Callable[[], object]] | None = None
-        self._changes: dict[bytes, bytes] = {}
-        self._flushing: dict[bytes, bytes] = {}
+        self._changes: _Rows = {}
+        self._flushing: _Rows = {}
         self._members: _Members = {}
         self._flushing_members: _Members = {}
 
@@ -31,12 +32,12 @@ class Table:
 
     def get(self, key: bytes) -> bytes | None:
         """The row's value now, or None."""
-        value = self._changes.get(key)
-        if value is None:
-            value = self._flushing.get(key)
-            if value is None:
+        value = self._changes.get(key, _ABSENT)
+        if value is _ABSENT:
+            value = self._flushing.get(key, _ABSENT)
+            if value is _ABSENT:
                 return self.engine.get(key)
-        return value or None
+        return value
 
     def put(self, key: bytes, value: bytes) -> None:
         """Change a row, or make one that no group lists."""
@@ -59,7 +60,7 @@ class Table:
         """Delete a row that its group lists."""
         if self.undo is not None:
             self._remember(key, group)
-        self._changes[key] = _DELETED
+        self._changes[key] = None
         members = self._members.get(group)
         if members is None:
             self._members[group] = {key: False}
@@ -86,8 +87,8 @@ class Table:
                     present.update(rows)
         return [key for key, there in present.items() if there]
 
-    def freeze(self) -> dict[bytes, bytes]:
-        """Begin a flush: the rows to write (b"" deletes). Changes from now on wait for the next one."""
+    def freeze(self) -> Mapping[bytes, bytes | None]:
+        """Begin a flush: the rows for Engine.commit. Changes from now on wait for the next one."""
         self._flushing, self._changes = self._changes, {}
         self._flushing_members, self._members = self._members, {}
         return self._flushing
@@ -109,11 +110,11 @@ class Table:
     def _remember(self, key: bytes, group: bytes | None = None) -> None:
         assert self.undo is not None
         changes, members = self._changes, self._members
-        before = changes.get(key)
+        before = changes.get(key, _ABSENT)
         listed = None if group is None else members.get(group, {}).get(key)
 
         def back() -> None:
-            if before is None:
+            if before is _ABSENT:
                 changes.pop(key, None)
             else:
                 changes[key] = before
