@@ -16,7 +16,7 @@ _REQUEST: Final = struct.Struct(">iii").unpack_from
 _LENGTH: Final = struct.Struct(">i").unpack_from
 _REPLY: Final = struct.Struct(">iiqi").pack
 _EVENT: Final = struct.Struct(">iiqiiii").pack
-_WELCOME: Final = struct.Struct(">iiiqi16s?").pack
+_WELCOME: Final = struct.Struct(">iiqi16s").pack
 _EVENT_XID: Final = -1
 _CONNECTED: Final = 3
 """The state that an event tells: Watcher.Event.KeeperState.SyncConnected."""
@@ -32,6 +32,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         "_dirty",
         "_held",
         "_limit",
+        "_modern",
         "_need",
         "_out",
         "_rest",
@@ -60,6 +61,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._closing = False
         self._stuck = False
         self._held = False
+        self._modern = True
 
     # what the client sends
 
@@ -127,7 +129,8 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         except Malformed as error:
             self.close(f"a malformed connect request: {error}")
             return
-        # A read-only flag may follow: it is a client's permission, and this server needs none.
+        # Clients since 3.4 say here whether they would take a read-only server, and wait for its answer.
+        self._modern = reader.left > 0
         self.packets_received += 1
         self.last_op = ops.CREATE_SESSION
         self._rest += data[end:]
@@ -181,7 +184,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         """Answer the connect request, then take what came after it."""
         self.session_id = session.id
         self.session_timeout = session.timeout
-        self._transport.write(_WELCOME(37, 0, session.timeout, session.id, 16, session.password, False))
+        self._welcome(session.timeout, session.id, session.password)
         self.packets_sent += 1
         self.resume()
         if self._rest:
@@ -191,8 +194,12 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def refused(self) -> None:
         """Answer with session 0, as ZooKeeper tells that a session is over."""
-        self._transport.write(_WELCOME(37, 0, 0, _CLOSED_SESSION, 16, _NO_PASSWORD, False))
+        self._welcome(0, _CLOSED_SESSION, _NO_PASSWORD)
         self.close("")
+
+    def _welcome(self, timeout: int, session: int, password: bytes) -> None:
+        answer = _WELCOME(0, timeout, session, 16, password) + (b"\0" if self._modern else b"")
+        self._transport.write(len(answer).to_bytes(4) + answer)
 
     def reply(self, xid: int, zxid: int, error: int, body: bytes) -> None:
         """Gather an answer."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..storage import ops
 from ..storage.jute import pack_buffer
-from ..storage.znode import CONTAINER_OWNER, TAIL, TAIL_SIZE, ttl_of
+from ..storage.znode import CONTAINER, TAIL, TAIL_SIZE
 from .config import Config
 from .server import Server
 
@@ -39,12 +39,11 @@ class Reaper:
         if record is None:
             return False
         tail = TAIL.unpack_from(record, len(record) - TAIL_SIZE)
-        mtime, owner, children, creates = tail[3], tail[7], tail[9], tail[12]
-        age = time() * 1000 - mtime
+        children, creates, kind = tail[9], tail[12], tail[13]
+        age = int(time() * 1000) - int(tail[3])
         if children:
             return False
-        if owner == CONTAINER_OWNER:
+        if kind == CONTAINER:
             unused = self._config.container_max_never_used_ms
             return creates != 0 or (unused != 0 and age > unused)
-        ttl = ttl_of(owner)
-        return ttl is not None and ttl != 0 and age > ttl
+        return age > self._server.state.ttl(path)

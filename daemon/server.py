@@ -45,7 +45,6 @@ _WRITES: Final = frozenset(
         ops.DELETE,
         ops.SET_DATA,
         ops.SET_ACL,
-        ops.CHECK,
         ops.MULTI,
         ops.RECONFIG,
         ops.CLOSE_SESSION,
@@ -300,8 +299,9 @@ class Server:
             good = self.authenticate(
                 connection, reader.text().decode(errors="replace"), reader.buffer() or b""
             )
-        except Malformed:
-            good = False
+        except Malformed as error:
+            connection.close(f"malformed auth packet: {error}")
+            return
         connection.reply(xid, 0, Code.OK if good else Code.AUTHFAILED, b"")
         if not good:
             self.stats.auth_failed += 1

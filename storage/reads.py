@@ -144,7 +144,8 @@ class Reads:
             if op not in (ops.GET_DATA, ops.GET_CHILDREN):
                 raise Malformed(f"operation {op} in a multiRead")
             try:
-                results.append(multi.result(op, self.handlers[op](client, part)))
+                # Without its last byte, whether to watch: ZooKeeper sets no watches here.
+                results.append(multi.result(op, self.handlers[op](client, part[:-1] + b"\0")))
             except ZkError as error:
                 results.append(multi.error(error.code))
         return multi.answer(results)

@@ -3,7 +3,7 @@
 Rows by their first byte:
     n depth(3) path   a znode's record; all children of /a/b are the keys that begin n 3 /a/b/
     e session(8) path an ephemeral of that session
-    t path            a container or TTL znode, for the reaper
+    t path            the TTL of a TTL znode, 0 for a container
     q path            a quota's limits stand at /zookeeper/quota<path>
     s session(8)      timeout and password
     a acl(4)          use count and the ACL as on the wire
@@ -21,15 +21,14 @@ from . import quota
 from .acl import Acl
 from .engine import Engine, View
 from .errors import Code, ZkError
-from .jute import Reader
+from .jute import LONG, Reader
 from .paths import split
 from .session import Session
 from .table import Table
-from .znode import NO_BYTES, TAIL
+from .znode import LASTING, NO_BYTES, TAIL
 
 _META: Final = struct.Struct(">qqqqqqI")
 _SESSION: Final = struct.Struct(">i16s")
-_SID: Final = struct.Struct(">q")
 _ACL: Final = struct.Struct(">I")
 _PRESENT: Final = b"\x01"
 _DEPTHS: Final = tuple(b"n" + depth.to_bytes(3) for depth in range(256))
@@ -131,18 +130,18 @@ class State:
 
     def ephemerals(self, session: int) -> list[bytes]:
         """The paths a session owns, sorted: the order in which every replica deletes them."""
-        group = b"e" + _SID.pack(session)
+        group = b"e" + LONG.pack(session)
         return sorted(key[9:] for key in self.table.keys(group))
 
     def own(self, session: int, path: bytes) -> None:
         """The session owns the ephemeral at path from now on."""
-        group = b"e" + _SID.pack(session)
+        group = b"e" + LONG.pack(session)
         self.table.add(group, group + path, _PRESENT)
         self.ephemeral_count += 1
 
     def disown(self, session: int, path: bytes) -> None:
         """The ephemeral at path is gone."""
-        group = b"e" + _SID.pack(session)
+        group = b"e" + LONG.pack(session)
         self.table.remove(group, group + path)
         self.ephemeral_count -= 1
 
@@ -150,9 +149,14 @@ class State:
         """The paths of all containers and TTL znodes."""
         return [key[1:] for key in self.table.keys(b"t")]
 
-    def add_mortal(self, path: bytes) -> None:
-        """A container or TTL znode was made."""
-        self.table.add(b"t", b"t" + path, _PRESENT)
+    def ttl(self, path: bytes) -> int:
+        """The TTL of a TTL znode, in ms."""
+        row = self.table.get(b"t" + path)
+        return 0 if row is None else int(LONG.unpack(row)[0])
+
+    def add_mortal(self, path: bytes, ttl: int) -> None:
+        """A container (ttl 0) or TTL znode was made."""
+        self.table.add(b"t", b"t" + path, LONG.pack(ttl))
 
     def remove_mortal(self, path: bytes) -> None:
         """A container or TTL znode is gone."""
@@ -181,12 +185,12 @@ class State:
         """A session begins."""
         self.sessions[session.id] = session
         group = b"s"
-        self.table.add(group, group + _SID.pack(session.id), _SESSION.pack(session.timeout, session.password))
+        self.table.add(group, group + LONG.pack(session.id), _SESSION.pack(session.timeout, session.password))
 
     def close_session(self, session: int) -> None:
         """A session ends; its ephemerals are the caller's to delete."""
         if self.sessions.pop(session, None) is not None:
-            self.table.remove(b"s", b"s" + _SID.pack(session))
+            self.table.remove(b"s", b"s" + LONG.pack(session))
 
     # ACLs
 
@@ -221,7 +225,7 @@ class State:
         row = b"a" + _ACL.pack(key)
         wire = self._acls[key][0]
         if uses:
-            self.table.add(b"a", row, _SID.pack(uses) + wire)
+            self.table.add(b"a", row, LONG.pack(uses) + wire)
         else:
             self.table.remove(b"a", row)
         if self.table.undo is not None:
@@ -266,14 +270,14 @@ class State:
         engine = self.table.engine
         for key, value in engine.scan(b"s"):
             timeout, password = _SESSION.unpack(value)
-            session = _SID.unpack(key[1:])[0]
+            session = LONG.unpack(key[1:])[0]
             self.sessions[session] = Session(session, timeout, password)
         for key, value in engine.scan(b"a"):
             acl = _ACL.unpack(key[1:])[0]
             wire = value[8:]
             self._acl_keys[wire] = acl
             self._acls[acl] = (wire, acls.decode(Reader(wire)))
-            self._acl_uses[acl] = _SID.unpack_from(value)[0]
+            self._acl_uses[acl] = LONG.unpack_from(value)[0]
         self.quotas.update(key[1:] for key in engine.keys(b"q"))
 
     def _create_first_nodes(self) -> None:
@@ -285,7 +289,7 @@ class State:
             (quota.ROOT, 0, 0, OPEN_ACL),
             (CONFIG_PATH, 0, -1, config_acl),
         ):
-            tail = TAIL.pack(0, 0, 0, 0, 0, -children, aversion, 0, 0, children, 0, acl, 0)
+            tail = TAIL.pack(0, 0, 0, 0, 0, -children, aversion, 0, 0, children, 0, acl, 0, LASTING)
             self.table.add(children_group(split(path)[0]), node_key(path), NO_BYTES + tail)
             self.node_count += 1
             self.data_size += len(path)

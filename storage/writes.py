@@ -28,15 +28,14 @@ from .state import (
 )
 from .watches import NODE_CREATED, NODE_DATA_CHANGED, NODE_DELETED
 from .znode import (
-    CONTAINER_OWNER,
+    CONTAINER,
     EXTRA_SIZE,
+    LASTING,
     MAX_TTL,
     TAIL,
     TAIL_SIZE,
+    TTL,
     data_of,
-    is_session,
-    ttl_of,
-    ttl_owner,
 )
 
 Event: TypeAlias = tuple[int, bytes, bytes, int, int]
@@ -50,8 +49,8 @@ EXTENDED_TYPES: Final = 2
 """The flags carry what the taking server is configured to, so that all replicas do the same."""
 
 _QUOTAS: Final = quota.ROOT + b"/"
-_FAMILY: Final = struct.Struct(">iiqiiqIi")
-"""A tail from cversion on: cversion aversion owner length children pzxid acl creates."""
+_FAMILY: Final = struct.Struct(">iiqiiqIiB")
+"""A tail from cversion on: cversion aversion owner length children pzxid acl creates kind."""
 _FAMILY_SIZE: Final = _FAMILY.size
 _int = INT.unpack_from
 _head = HEAD.unpack_from
@@ -174,12 +173,15 @@ class Writes:
             raise ZkError(Code.BADARGUMENTS)
         if acl_wire != OPEN_ACL_WIRE:
             acl_wire = self._fix_acl(acl_wire)
-        parent, name = split(path)
+        parent, _, name = path.rpartition(b"/")
+        if parent == b"/":  # of //name, not of /name
+            raise ZkError(Code.BADARGUMENTS)
+        parent = parent or b"/"
         parent_key = node_key(parent)
         record = table.get(parent_key)
         if record is None:
             raise ZkError(Code.NONODE, path.decode(errors="replace"))
-        cversion, aversion, parent_owner, length, children, _, parent_acl, creates = _family(
+        cversion, aversion, parent_owner, length, children, _, parent_acl, creates, parent_kind = _family(
             record, len(record) - _FAMILY_SIZE
         )
         if parent_acl:
@@ -193,20 +195,20 @@ class Writes:
         key = node_key(path)
         if table.get(key) is not None:
             raise ZkError(Code.NODEEXISTS, path.decode())
-        if parent_owner and is_session(parent_owner):
+        if parent_owner:
             raise ZkError(Code.NOCHILDRENFOREPHEMERALS, path.decode())
         size = len(data) - 4
         if state.quotas:
             self._check_quota(path, 1, size)
             self._add_usage(path, 1, size)
         acl = state.use_acl(acl_wire)
-        owner = 0
+        owner, kind = 0, LASTING
         if op == ops.CREATE_CONTAINER:
-            owner = CONTAINER_OWNER
-            state.add_mortal(path)
+            kind = CONTAINER
+            state.add_mortal(path, 0)
         elif op == ops.CREATE_TTL:
-            owner = ttl_owner(ttl)
-            state.add_mortal(path)
+            kind = TTL
+            state.add_mortal(path, ttl)
         elif mode & ops.EPHEMERAL_FLAG:
             owner = self._session
             state.own(owner, path)
@@ -222,9 +224,10 @@ class Writes:
                 zxid,
                 parent_acl,
                 _wrap(creates + 1),
+                parent_kind,
             ),
         )
-        tail = TAIL.pack(zxid, zxid, now, now, 0, 0, 0, owner, size, 0, zxid, acl, 0)
+        tail = TAIL.pack(zxid, zxid, now, now, 0, 0, 0, owner, size, 0, zxid, acl, 0, kind)
         table.add(key[: len(key) - len(name)], key, data + tail)
         state.node_count += 1
         state.data_size += len(path) + size
@@ -267,8 +270,8 @@ class Writes:
             raise ZkError(Code.BADARGUMENTS)
         record = self.state.existing(path)
         tail = _tail(record, len(record) - TAIL_SIZE)
-        ttl = ttl_of(tail[7])
-        if tail[7] != CONTAINER_OWNER and (ttl is None or now - tail[3] <= ttl):
+        mtime, kind = tail[3], tail[13]
+        if kind == LASTING or (kind == TTL and now - mtime <= self.state.ttl(path)):
             raise ZkError(Code.BADVERSION, path.decode())
         self._remove(path, record, zxid)
         return b""
@@ -278,7 +281,7 @@ class Writes:
         state = self.state
         table = state.table
         tail = _tail(record, len(record) - TAIL_SIZE)
-        owner, length, children, acl = tail[7], tail[8], tail[9], tail[11]
+        owner, length, children, acl, kind = tail[7], tail[8], tail[9], tail[11], tail[13]
         if children:
             raise ZkError(Code.NOTEMPTY, path.decode())
         parent, name = split(path)
@@ -294,10 +297,9 @@ class Writes:
         state.node_count -= 1
         state.data_size -= len(path) + length
         if owner:
-            if is_session(owner):
-                state.disown(owner, path)
-            else:
-                state.remove_mortal(path)
+            state.disown(owner, path)
+        elif kind != LASTING:
+            state.remove_mortal(path)
         if path.startswith(_QUOTAS) and name == quota.LIMITS_NAME:
             state.remove_quota(quota.path_below(path))
         if state.quotas:
@@ -309,8 +311,8 @@ class Writes:
 
     def _set_data(self, op: int, body: bytes, zxid: int, now: int) -> bytes:
         state = self.state
-        at = 4 + _int(body)[0]
-        size = _int(body, at)[0] if at >= 4 else -2
+        at = 4 + max(_int(body)[0], 0)
+        size = _int(body, at)[0]
         end = at + 4 + max(size, 0)
         if size < -1 or end + 4 > len(body):
             raise Malformed("a setData that ends too soon")
@@ -320,9 +322,22 @@ class Writes:
         if record is None:
             check(path)
             raise ZkError(Code.NONODE, path.decode())
-        czxid, _, ctime, _, version, cversion, aversion, owner, length, children, pzxid, acl, creates = _tail(
-            record, len(record) - TAIL_SIZE
-        )
+        (
+            czxid,
+            _,
+            ctime,
+            _,
+            version,
+            cversion,
+            aversion,
+            owner,
+            length,
+            children,
+            pzxid,
+            acl,
+            creates,
+            kind,
+        ) = _tail(record, len(record) - TAIL_SIZE)
         if acl:
             self._permit(acl, acls.WRITE, path)
         data_size = max(size, 0)
@@ -348,6 +363,7 @@ class Writes:
             pzxid,
             acl,
             creates,
+            kind,
         )
         state.table.put(key, body[at:end] + tail)
         state.data_size += data_size - length
