@@ -82,6 +82,8 @@ class State:
         self.ephemeral_count = 0
         self.sessions: dict[int, Session] = {}
         self.quotas: set[bytes] = set()
+        self.idle_acls: set[int] = set()
+        """The keys of ACLs that may have lost their last znode."""
         self._next_acl = 1
         self._acls: dict[int, tuple[bytes, list[Acl]]] = {
             OPEN_ACL: (OPEN_ACL_WIRE, [Acl(acls.ALL, "world", "anyone")])
@@ -216,12 +218,21 @@ class State:
         return key
 
     def release_acl(self, key: int) -> None:
-        """Count one less znode with the ACL under key, and forget an ACL that nobody has."""
+        """Count one less znode with the ACL under key."""
         if key != OPEN_ACL:
             self._count_acl(key, -1)
 
+    def forget_acls(self) -> None:
+        """Forget the idle ACLs that nobody has, once the events that name them are told: an ACL whose row
+        is gone gets another key after a restart, so it must without one."""
+        for key in self.idle_acls:
+            if not self._acl_uses[key]:
+                del self._acl_uses[key], self._acl_keys[self._acls.pop(key)[0]]
+        self.idle_acls.clear()
+
     def _count_acl(self, key: int, change: int) -> None:
-        uses = self._acl_uses[key] = self._acl_uses.get(key, 0) + change
+        uses = self._acl_uses.get(key, 0) + change
+        self._set_acl_uses(key, uses)
         row = b"a" + _ACL.pack(key)
         wire = self._acls[key][0]
         if uses:
@@ -229,7 +240,12 @@ class State:
         else:
             self.table.remove(b"a", row)
         if self.table.undo is not None:
-            self.table.undo.append(lambda: self._acl_uses.__setitem__(key, uses - change))
+            self.table.undo.append(lambda: self._set_acl_uses(key, uses - change))
+
+    def _set_acl_uses(self, key: int, uses: int) -> None:
+        self._acl_uses[key] = uses
+        if not uses:
+            self.idle_acls.add(key)
 
     # flushing
 

@@ -148,6 +148,8 @@ class Writes:
         self._auth = txn[HEAD.size : at]
         op = _int(txn, at)[0]
         self.events.clear()
+        if state.idle_acls:
+            state.forget_acls()
         state.zxid = zxid
         try:
             if session and session not in state.sessions:
@@ -167,7 +169,7 @@ class Writes:
         mode = ops.MODES.get(flags)
         if mode is None:
             raise ZkError(Code.BADARGUMENTS)
-        if ttl != -1 or flags in ops.TTL_MODES:
+        if op == ops.CREATE_TTL or flags in ops.TTL_MODES:
             self._check_ttl(flags, ttl)
         if b"/" not in path or b"\0" in path:
             raise ZkError(Code.BADARGUMENTS)
@@ -200,7 +202,6 @@ class Writes:
         size = len(data) - 4
         if state.quotas:
             self._check_quota(path, 1, size)
-            self._add_usage(path, 1, size)
         acl = state.use_acl(acl_wire)
         owner, kind = 0, LASTING
         if op == ops.CREATE_CONTAINER:
@@ -231,6 +232,8 @@ class Writes:
         table.add(key[: len(key) - len(name)], key, data + tail)
         state.node_count += 1
         state.data_size += len(path) + size
+        if state.quotas:
+            self._add_usage(path, 1, size)
         if path.startswith(_QUOTAS):
             self._quota_node_made(path, name)
         self.events.append((NODE_CREATED, path, parent, acl, parent_acl))
@@ -347,8 +350,6 @@ class Writes:
         if expected not in (-1, version):
             raise ZkError(Code.BADVERSION, path.decode())
         version = version + 1 if -1 != version + 1 < 0x8000_0000 else _next_version(version, -1, path)
-        if state.quotas:
-            self._add_usage(path, 0, data_size - length)
         tail = TAIL.pack(
             czxid,
             zxid,
@@ -367,6 +368,8 @@ class Writes:
         )
         state.table.put(key, body[at:end] + tail)
         state.data_size += data_size - length
+        if state.quotas:
+            self._add_usage(path, 0, data_size - length)
         self.events.append((NODE_DATA_CHANGED, path, b"", acl, OPEN_ACL))
         return tail[:-EXTRA_SIZE]
 
