@@ -92,6 +92,8 @@ class Server:
         self.trace_mask = 0
         self._reads = Reads(state, self.watches).handlers
         self._answered_reads = 0
+        self._stamped = 0.0
+        self._head = b""
         self._held: set[Connection] = set()
         self._by_host: Counter[str] = Counter()
         self._flags = ENFORCE_QUOTA * config.enforce_quota | EXTENDED_TYPES * config.extended_types
@@ -266,14 +268,17 @@ class Server:
 
     def _propose(self, connection: Connection, xid: int, op: int, body: bytes) -> bool:
         """Have a client's write ordered; False if it was refused, and answered so."""
-        identities = connection.identity_wire
-        head = HEAD.pack(int(wall_time() * 1000), connection.session_id, self._flags, len(identities))
+        if self._stamped is not connection.heard:  # once for all that came in one read
+            self._stamped = connection.heard
+            identities = connection.identity_wire
+            self._head = (
+                HEAD.pack(int(wall_time() * 1000), connection.session_id, self._flags, len(identities))
+                + identities
+            )
         if op == ops.CLOSE_SESSION:
             body = b""
         try:
-            self.consensus.propose(
-                b"".join((head, identities, _OPS[op], body)), (connection, xid, connection.heard)
-            )
+            self.consensus.propose(self._head + _OPS[op] + body, (connection, xid, connection.heard))
         except NotServing:
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
             return False
@@ -294,6 +299,7 @@ class Server:
     def _authenticate(self, connection: Connection, xid: int, body: bytes) -> None:
         """Not in line: an identity counts for every request taken from now on."""
         reader = Reader(body)
+        self._stamped = 0.0
         try:
             reader.int32()
             good = self.authenticate(
@@ -307,11 +313,14 @@ class Server:
             self.stats.auth_failed += 1
             connection.close("authentication failed")
 
+    def _move_up(self, connection: Connection) -> None:
+        if connection.waiting:
+            connection.waiting.popleft()
+            self._resume(connection)
+
     def _resume(self, connection: Connection) -> None:
         """Serve what waited behind the write or sync that was just answered, up to the next one."""
         waiting = connection.waiting
-        if waiting:
-            waiting.popleft()
         while waiting:
             blocked = waiting[0]
             if blocked is None:
@@ -342,6 +351,7 @@ class Server:
         """Apply, tell watches, answer; in this order, so that an event precedes what shows its change."""
         apply = self.writes.apply
         events = self.writes.events
+        watchers = self.watches.owners
         now = monotonic()
         measured = None
         answered = 0
@@ -350,18 +360,20 @@ class Server:
         arrived: float
         for zxid, txn, waiter in entries:
             error, body = apply(zxid, txn)
-            if events:
+            if events and watchers:
                 self._tell(zxid)
-            if waiter is None:
+            if not isinstance(waiter, tuple):
+                if isinstance(waiter, Internal):
+                    waiter.done(error)
                 continue
-            if isinstance(waiter, Internal):
-                waiter.done(error)
-                continue
-            assert isinstance(waiter, tuple)
             connection, xid, arrived = waiter
             answered += 1
             connection.reply(xid, zxid, error, body)
-            self._resume(connection)
+            waiting = connection.waiting
+            if waiting:
+                waiting.popleft()
+                if waiting and waiting[0] is not None:
+                    self._resume(connection)
             if arrived is not measured:
                 measured = arrived
                 taken = int((now - arrived) * 1000)
@@ -396,7 +408,7 @@ class Server:
                 connection.close(reason)
                 continue
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
-            self._resume(connection)
+            self._move_up(connection)
         self._send()
         self._release()
 
@@ -411,7 +423,7 @@ class Server:
             self.outstanding -= 1
             connection.syncs -= 1
             connection.reply(xid, self.state.zxid, 0, body)
-            self._resume(connection)
+            self._move_up(connection)
         self._send()
         self._release()
 

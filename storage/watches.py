@@ -122,10 +122,11 @@ class Watches(Generic[W]):
     """Every watch that clients of this server hold. A watcher is whatever stands for a connection; one
     that is closed must be dropped, and must not add again."""
 
-    __slots__ = ("_child", "_data", "_own", "_recursive", "_tables")
+    __slots__ = ("_child", "_data", "_recursive", "_tables", "owners")
 
     def __init__(self) -> None:
-        self._own: dict[W, _Own[W]] = {}
+        self.owners: dict[W, _Own[W]] = {}
+        """Those who watch anything; empty, there is nobody to tell."""
         self._data: _Table[W] = _Table()
         self._child: _Table[W] = _Table()
         self._recursive: _Table[W] = _Table()
@@ -133,9 +134,9 @@ class Watches(Generic[W]):
 
     def add(self, path: bytes, watcher: W, kind: int) -> None:
         """Set a watch of one kind. Different kinds of one watcher on a path stand side by side."""
-        own = self._own.get(watcher)
+        own = self.owners.get(watcher)
         if own is None:
-            own = self._own[watcher] = _Own(watcher)
+            own = self.owners[watcher] = _Own(watcher)
         old = own.paths.get(path, 0)
         if not old & kind:
             self._set(own, self._shared(path), old, old | kind)
@@ -144,7 +145,7 @@ class Watches(Generic[W]):
         """Take away what removeWatches names (WatcherType: 1 child, 2 data, 3 any, 4 persistent,
         5 persistent recursive); whether there was any. MARSHALLINGERROR for another type."""
         kinds = _removable(watcher_type)
-        own = self._own.get(watcher)
+        own = self.owners.get(watcher)
         old = 0 if own is None else own.paths.get(path, 0)
         if own is None or not old & kinds:
             return False
@@ -154,12 +155,12 @@ class Watches(Generic[W]):
     def contains(self, path: bytes, watcher: W, watcher_type: int) -> bool:
         """Whether there is a watch that checkWatches names; types and error as for remove."""
         kinds = _removable(watcher_type)
-        own = self._own.get(watcher)
+        own = self.owners.get(watcher)
         return own is not None and own.paths.get(path, 0) & kinds != 0
 
     def drop(self, watcher: W) -> None:
         """Forget a watcher: its connection is closed."""
-        own = self._own.pop(watcher, None)
+        own = self.owners.pop(watcher, None)
         if own is None:
             return
         for path, kinds in own.paths.items():
@@ -193,7 +194,7 @@ class Watches(Generic[W]):
 
     def summary(self) -> Summary:
         """What `wchs` tells; like it, of the data table alone. Cost: the number of watchers."""
-        watchers = sum(1 for own in self._own.values() if own.data)
+        watchers = sum(1 for own in self.owners.values() if own.data)
         return Summary(watchers, len(self._data), self._data.pairs)
 
     def by_path(self) -> Iterator[tuple[bytes, W]]:
@@ -205,7 +206,7 @@ class Watches(Generic[W]):
 
     def by_watcher(self) -> Iterator[tuple[W, bytes]]:
         """`wchc`: (watcher, path), watcher by watcher, otherwise as by_path."""
-        for own in list(self._own.values()):
+        for own in list(self.owners.values()):
             for path in list(own.paths):
                 if own.paths.get(path, 0) & _IN_DATA:
                     yield own.watcher, path
@@ -231,7 +232,7 @@ class Watches(Generic[W]):
         else:
             del own.paths[path]
             if not own.paths:
-                del self._own[own.watcher]
+                del self.owners[own.watcher]
 
     def _fire(self, table: _Table[W], path: bytes, once: int) -> Sequence[_Own[W]]:
         """The watchers of path in table; their one-shot watches there end."""

@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 
 from . import acl as acls
 from . import multi, ops, quota
-from .acl import Acl
+from .acl import Acl, Identity
 from .errors import Code, ZkError
 from .jute import INT, LONG, Malformed, Reader, pack_buffer
-from .paths import check, is_plain_name, split
+from .paths import PLAIN, check, split
 from .session import Session, decode_identities
 from .state import (
     OPEN_ACL,
@@ -49,6 +49,15 @@ EXTENDED_TYPES: Final = 2
 """The flags carry what the taking server is configured to, so that all replicas do the same."""
 
 _QUOTAS: Final = quota.ROOT + b"/"
+_QUOTA_NAMES: Final = frozenset((quota.LIMITS_NAME, quota.STATS_NAME))
+_DOT: Final = ord(".")
+_unpack_data: Final = struct.Struct(">8s8x8s8xi16si12sI5s").unpack_from
+_pack_data: Final = struct.Struct(">8sq8sqi16si12sI5s").pack
+"""A tail as setData sees it: what it keeps is taken over as bytes."""
+_pack_new: Final = struct.Struct(">qqqq12xqi4xqI4xB").pack
+"""The tail of a new znode: versions, children and creates are zero."""
+_MOST: Final = 0x7FFF_FFFF
+_OPEN_SIZE: Final = len(OPEN_ACL_WIRE)
 _FAMILY: Final = struct.Struct(">iiqiiqIiB")
 """A tail from cversion on: cversion aversion owner length children pzxid acl creates kind."""
 _FAMILY_SIZE: Final = _FAMILY.size
@@ -70,7 +79,7 @@ def transaction(
 
 def _wrap(number: int) -> int:
     """As a signed 32-bit counter goes on after its largest value."""
-    return (number + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000
+    return number if number <= _MOST else -_MOST - 1
 
 
 def _next_version(current: int, expected: int, path: bytes) -> int:
@@ -83,25 +92,18 @@ def _next_version(current: int, expected: int, path: bytes) -> int:
 
 def _decode_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
     """path, data with its length, ACL vector, flags, ttl (-1 without)."""
-    size = _int(body)[0]
-    at = 4 + max(size, 0)
-    length = _int(body, at)[0]
-    after = at + 4 + max(length, 0)
-    trailer = 12 if op == ops.CREATE_TTL else 4
-    if size < -1 or length < -1 or after + 4 + trailer > len(body):
-        raise Malformed("a create that ends too soon")
-    acl = body[after:-trailer]
-    if acl != OPEN_ACL_WIRE:
-        reader = Reader(body, after)
-        acls.decode(reader)
-        acl = body[after : len(body) - reader.left]
-        if reader.left < trailer:
-            raise Malformed("a create that ends too soon")
-        after = len(body) - reader.left
-    else:
-        after = len(body) - trailer
-    ttl = LONG.unpack_from(body, after + 4)[0] if trailer == 12 else -1
-    return body[4:at] if size > 0 else b"", body[at : at + 4 + max(length, 0)], acl, _int(body, after)[0], ttl
+    at = 4 + _int(body)[0]
+    after = at + 4 + _int(body, at)[0] if at > 4 else -1
+    if after >= at + 4 and after + _OPEN_SIZE + 4 == len(body) and op != ops.CREATE_TTL:
+        acl = body[after:-4]
+        if acl == OPEN_ACL_WIRE:
+            return body[4:at], body[at:after], acl, _int(body, after + _OPEN_SIZE)[0], -1
+    reader = Reader(body)
+    path, data = reader.text(), pack_buffer(reader.buffer())
+    start = len(body) - reader.left
+    acls.decode(reader)
+    acl = body[start : len(body) - reader.left]
+    return path, data, acl, reader.int32(), reader.int64() if op == ops.CREATE_TTL else -1
 
 
 class Writes:
@@ -117,7 +119,7 @@ class Writes:
         self.warnings: list[str] = []
         self._session = 0
         self._flags = 0
-        self._auth = b""
+        self._txn = b""
         self._handlers: dict[int, Callable[[int, bytes, int, int], bytes]] = {
             ops.CREATE: self._create,
             ops.CREATE2: self._create,
@@ -144,8 +146,8 @@ class Writes:
         else:
             state.time = time
         self._session = session
+        self._txn = txn
         at = HEAD.size + size
-        self._auth = txn[HEAD.size : at]
         op = _int(txn, at)[0]
         self.events.clear()
         if state.idle_acls:
@@ -171,18 +173,15 @@ class Writes:
             raise ZkError(Code.BADARGUMENTS)
         if op == ops.CREATE_TTL or flags in ops.TTL_MODES:
             self._check_ttl(flags, ttl)
-        if b"/" not in path or b"\0" in path:
+        parent, slash, name = path.rpartition(b"/")
+        if not slash or parent == b"/":  # of //name, not of /name
             raise ZkError(Code.BADARGUMENTS)
         if acl_wire != OPEN_ACL_WIRE:
             acl_wire = self._fix_acl(acl_wire)
-        parent, _, name = path.rpartition(b"/")
-        if parent == b"/":  # of //name, not of /name
-            raise ZkError(Code.BADARGUMENTS)
-        parent = parent or b"/"
-        parent_key = node_key(parent)
+        parent_key = node_key(parent or b"/")
         record = table.get(parent_key)
         if record is None:
-            raise ZkError(Code.NONODE, path.decode(errors="replace"))
+            raise ZkError(Code.BADARGUMENTS if b"\0" in path else Code.NONODE)
         cversion, aversion, parent_owner, length, children, _, parent_acl, creates, parent_kind = _family(
             record, len(record) - _FAMILY_SIZE
         )
@@ -192,7 +191,7 @@ class Writes:
             suffix = b"%010d" % creates
             path += suffix
             name += suffix
-        if not is_plain_name(name):
+        if not name or name[0] == _DOT or name.translate(None, PLAIN):
             check(path)
         key = node_key(path)
         if table.get(key) is not None:
@@ -202,7 +201,7 @@ class Writes:
         size = len(data) - 4
         if state.quotas:
             self._check_quota(path, 1, size)
-        acl = state.use_acl(acl_wire)
+        acl = OPEN_ACL if acl_wire == OPEN_ACL_WIRE else state.use_acl(acl_wire)
         owner, kind = 0, LASTING
         if op == ops.CREATE_CONTAINER:
             kind = CONTAINER
@@ -217,26 +216,26 @@ class Writes:
             parent_key,
             record[:-_FAMILY_SIZE]
             + _FAMILY.pack(
-                _wrap(cversion + 1),
+                cversion + 1 if cversion < _MOST else -_MOST - 1,
                 aversion,
                 parent_owner,
                 length,
                 children + 1,
                 zxid,
                 parent_acl,
-                _wrap(creates + 1),
+                creates + 1 if creates < _MOST else -_MOST - 1,
                 parent_kind,
             ),
         )
-        tail = TAIL.pack(zxid, zxid, now, now, 0, 0, 0, owner, size, 0, zxid, acl, 0, kind)
+        tail = _pack_new(zxid, zxid, now, now, owner, size, zxid, acl, kind)
         table.add(key[: len(key) - len(name)], key, data + tail)
         state.node_count += 1
         state.data_size += len(path) + size
         if state.quotas:
             self._add_usage(path, 1, size)
-        if path.startswith(_QUOTAS):
+        if name in _QUOTA_NAMES and path.startswith(_QUOTAS):
             self._quota_node_made(path, name)
-        self.events.append((NODE_CREATED, path, parent, acl, parent_acl))
+        self.events.append((NODE_CREATED, path, parent or b"/", acl, parent_acl))
         if op == ops.CREATE:
             return INT.pack(len(path)) + path
         return INT.pack(len(path)) + path + tail[:-EXTRA_SIZE]
@@ -314,9 +313,11 @@ class Writes:
 
     def _set_data(self, op: int, body: bytes, zxid: int, now: int) -> bytes:
         state = self.state
-        at = 4 + max(_int(body)[0], 0)
+        at = 4 + _int(body)[0]
+        if at < 4:
+            raise ZkError(Code.BADARGUMENTS)
         size = _int(body, at)[0]
-        end = at + 4 + max(size, 0)
+        end = at + 4 + size if size > 0 else at + 4
         if size < -1 or end + 4 > len(body):
             raise Malformed("a setData that ends too soon")
         path = body[4:at]
@@ -325,47 +326,19 @@ class Writes:
         if record is None:
             check(path)
             raise ZkError(Code.NONODE, path.decode())
-        (
-            czxid,
-            _,
-            ctime,
-            _,
-            version,
-            cversion,
-            aversion,
-            owner,
-            length,
-            children,
-            pzxid,
-            acl,
-            creates,
-            kind,
-        ) = _tail(record, len(record) - TAIL_SIZE)
+        czxid, ctime, version, inner, length, family, acl, extra = _unpack_data(
+            record, len(record) - TAIL_SIZE
+        )
         if acl:
             self._permit(acl, acls.WRITE, path)
-        data_size = max(size, 0)
+        data_size = size if size > 0 else 0  # noqa: FURB136 - max() would take longer than the rest
         if state.quotas:
             self._check_quota(path, 0, data_size - length)
         expected = _int(body, end)[0]
         if expected not in (-1, version):
             raise ZkError(Code.BADVERSION, path.decode())
         version = version + 1 if -1 != version + 1 < 0x8000_0000 else _next_version(version, -1, path)
-        tail = TAIL.pack(
-            czxid,
-            zxid,
-            ctime,
-            now,
-            version,
-            cversion,
-            aversion,
-            owner,
-            data_size,
-            children,
-            pzxid,
-            acl,
-            creates,
-            kind,
-        )
+        tail = _pack_data(czxid, zxid, ctime, now, version, inner, data_size, family, acl, extra)
         state.table.put(key, body[at:end] + tail)
         state.data_size += data_size - length
         if state.quotas:
@@ -472,12 +445,16 @@ class Writes:
     # ACLs
 
     def _permit(self, key: int, permission: int, path: bytes) -> None:
-        if key != OPEN_ACL and not acls.allows(self.state.acl(key), permission, _identities(self._auth)):
+        if key != OPEN_ACL and not acls.allows(self.state.acl(key), permission, self._identities()):
             raise ZkError(Code.NOAUTH, path.decode(errors="replace"))
+
+    def _identities(self) -> tuple[Identity, ...]:
+        size = _head(self._txn)[3]
+        return _identities(self._txn[HEAD.size : HEAD.size + size])
 
     def _fix_acl(self, wire: bytes) -> bytes:
         acl: list[Acl] = acls.decode(Reader(wire))
-        return acls.encode(acls.fix(acl, _identities(self._auth)))
+        return acls.encode(acls.fix(acl, self._identities()))
 
     # quotas
 
