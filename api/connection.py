@@ -16,6 +16,8 @@ Behind a sync, writes wait too: syncs counts those taken and not yet answered.""
 
 NO_ZXID: Final = -1
 NO_SIZE: Final = -1
+_IDENTITY_ROOM: Final = 16 << 10
+"""Bytes that a client's identities may take in each of its transactions."""
 
 
 class Service(Protocol):
@@ -38,9 +40,9 @@ class Service(Protocol):
         """Take a request of a connection that has a session. Answered by reply(), in the order taken."""
         ...
 
-    def settle(self, connection: Connection, count: int) -> None:
-        """So many requests of one read were submitted: send what is gathered on every connection, and
-        hold this one back if too much of it is under way."""
+    def settle(self, connection: Connection, count: int, size: int) -> None:
+        """So many requests of one read, of so many bytes, were submitted: send what is gathered on every
+        connection, and hold this one back if too much of it is under way."""
         ...
 
     def closing(self, connection: Connection, reason: str) -> None:
@@ -77,6 +79,7 @@ class Connection(ABC):
         "session_id",
         "session_timeout",
         "syncs",
+        "taken",
         "waiting",
     )
 
@@ -89,16 +92,22 @@ class Connection(ABC):
         self.session_timeout = 0
         self.waiting: deque[Blocked] = deque()
         self.syncs = 0
+        self.taken = 0
+        """Bytes of requests since none waited."""
         self.identities: tuple[tuple[str, str], ...] = ()
         self.identity_wire = b""
         self.add_identity(*address(host))
         self.reset_stats()
 
-    def add_identity(self, scheme: str, name: str) -> None:
-        """The client has proved to be this."""
+    def add_identity(self, scheme: str, name: str) -> bool:
+        """The client has proved to be this; False if it is too much to remember."""
         if (scheme, name) not in self.identities:
-            self.identities = (*self.identities, (scheme, name))
-            self.identity_wire = encode_identities(self.identities)
+            identities = (*self.identities, (scheme, name))
+            wire = encode_identities(identities)
+            if len(wire) > _IDENTITY_ROOM:
+                return False
+            self.identities, self.identity_wire = identities, wire
+        return True
 
     def reset_stats(self) -> None:
         """All counters as before the first request."""

@@ -48,7 +48,7 @@ class ClientPort(asyncio.Protocol):
         if refusal is not None:
             self._transport.abort()
             return
-        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._expire)
+        self._connection.patience(asyncio.get_running_loop().call_later(PATIENCE, self._expire))
 
     def data_received(self, data: bytes) -> None:
         """Decide by the first four bytes."""
@@ -84,13 +84,14 @@ class ClientPort(asyncio.Protocol):
         """Gone before it had a dialect, or after its word was answered."""
         if self._sending is not None:
             self._sending.cancel()
-        self._service.gone(self._connection)
+        self._connection.connection_lost(exc)
 
     def _expire(self) -> None:
-        if not self._connection.session_id and self._sending is None:
-            self._transport.abort()
+        self._service.closing(self._connection, f"has had no session for {PATIENCE:g} s")
+        self._transport.abort()
 
     def _answer(self) -> None:
+        self._connection.patience(None)
         self._sending = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:

@@ -22,14 +22,29 @@ _CONNECTED: Final = 3
 """The state that an event tells: Watcher.Event.KeeperState.SyncConnected."""
 _NO_PASSWORD: Final = bytes(16)
 _CLOSED_SESSION: Final = 0
+_LEAST_CONNECT: Final = 28
+"""A connect request without password and read-only flag."""
+_LARGE: Final = 1024
+"""Bytes from which an answer counts towards a turn: smaller ones are bounded by a read's requests."""
+_TURN: Final = 256 << 10
+"""Bytes of large answers after which the others have their turn, and this client must read first."""
+_KEPT: Final = 64 << 10
+"""Bytes of requests that are read ahead of their turn: pings of a slow reader must be heard."""
+_BACKLOG: Final = 32
+"""So many times jute.maxbuffer may wait for a client that does not read, before it is given up."""
+_PATIENCE: Final = 10.0
+"""Seconds in which a client must read the last that it is sent."""
 
 
 class ZooKeeperConnection(Connection, asyncio.Protocol):
     """Speaks the client protocol of ZooKeeper 3.4 to 3.9 (ClientCnxn, NIOServerCnxn)."""
 
     __slots__ = (
+        "_backlog",
         "_closing",
         "_dirty",
+        "_full",
+        "_gathered",
         "_held",
         "_limit",
         "_modern",
@@ -38,6 +53,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         "_rest",
         "_service",
         "_stuck",
+        "_timer",
         "_transport",
     )
 
@@ -58,10 +74,14 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._rest = bytearray()
         self._need = 4
         self._out: list[bytes] = []
+        self._gathered = 0
+        self._backlog = 0
         self._closing = False
+        self._full = False
         self._stuck = False
         self._held = False
         self._modern = True
+        self._timer: asyncio.TimerHandle | None = None
 
     # what the client sends
 
@@ -76,13 +96,16 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
             rest.clear()
         self.heard = monotonic()
         if not self.session_id:
-            self._handshake(data)
+            if self._held:
+                rest += data
+            else:
+                self._handshake(data)
             return
         at, end = 0, len(data)
         limit = self._limit
         submit = self._service.submit
         count = 0
-        while end - at >= 12:
+        while end - at >= 12 and not self._full:
             size, xid, op = _REQUEST(data, at)
             stop = at + 4 + size
             if stop > end or size < 8 or size > limit:
@@ -90,21 +113,24 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
             count += 1
             submit(self, xid, op, data[at + 12 : stop])
             at = stop
-            if self._closing:
-                return
         if count:
             self.packets_received += count
             self.last_op = op
             if xid >= 0:
                 self.last_cxid = xid
-            self._service.settle(self, count)
-        if at < end:
+            self._service.settle(self, count, at)
+        if at < end and not self._closing:
             self._keep(data, at, end)
 
     def _keep(self, data: bytes, at: int, end: int) -> None:
-        """Wait for the rest of a frame whose length, if it is there, makes sense."""
-        self._need = 12
-        if end - at >= 4:
+        """Keep requests whose turn comes later, or wait for the rest of a frame whose length makes sense."""
+        if self._full:
+            self._need = 0
+            if end - at > _KEPT:
+                self._transport.pause_reading()
+        elif end - at < 4:
+            self._need = 4
+        else:
             size = _LENGTH(data, at)[0]
             if size > self._limit or size < 8:
                 self.close(f"a frame of {size} bytes (jute.maxbuffer is {self._limit})")
@@ -113,14 +139,17 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._rest += data[at:]
 
     def _handshake(self, data: bytes) -> None:
-        if len(data) < 4 or len(data) < 4 + _LENGTH(data)[0]:
-            if len(data) >= 4 and not 44 <= _LENGTH(data)[0] <= self._limit:
-                self.close("a connect request of absurd length")
+        end = 4
+        if len(data) >= 4:
+            size = _LENGTH(data)[0]
+            if not _LEAST_CONNECT <= size <= self._limit:
+                self.close(f"a connect request of {size} bytes")
                 return
-            self._need = 4 if len(data) < 4 else 4 + _LENGTH(data)[0]
+            end += size
+        if len(data) < end or end == 4:
+            self._need = end
             self._rest += data
             return
-        end = 4 + _LENGTH(data)[0]
         reader = Reader(data[4:end])
         try:
             reader.int32()  # the protocol's version, always 0
@@ -133,6 +162,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._modern = reader.left > 0
         self.packets_received += 1
         self.last_op = ops.CREATE_SESSION
+        self._need = 0
         self._rest += data[end:]
         self.hold()  # until the session is there
         self._service.connect(self, seen, timeout, session, password)
@@ -142,23 +172,22 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the session to its timeout."""
-        self._closing = True
+        self._end()
+        self.patience(None)
         self._out.clear()
-        self.waiting.clear()
         self._service.gone(self)
 
     # back-pressure
 
     def pause_writing(self) -> None:
         """The client does not read: take no more requests, so that answers do not pile up."""
-        self._stuck = True
-        self._transport.pause_reading()
+        self._stuck = self._full = True
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._stuck = False
-        if not self._held and not self._closing:
-            self._transport.resume_reading()
+        self._backlog = 0
+        self._go_on()
 
     def hold(self) -> None:
         """Read no more requests for now."""
@@ -169,14 +198,29 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
     def resume(self) -> None:
         """Read requests again, unless the client still does not read answers."""
         self._held = False
-        if not self._stuck and not self._closing:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the requests that are here already, then more."""
+        if self._held or self._stuck or self._closing:
+            return
+        self._full = False
+        if self._rest:
+            self.data_received(b"")
+        if not self._held and not self._full and not self._closing:
             self._transport.resume_reading()
+
+    def patience(self, timer: asyncio.TimerHandle | None) -> None:
+        """From now on this timer alone decides when the connection has failed to do what it must."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer
 
     @property
     def interest_ops(self) -> int:
         """As a Java selector tells it."""
         writing = 4 if self._transport.get_write_buffer_size() else 0
-        return writing | (0 if self._held or self._stuck else 1)
+        return writing | (1 if self._transport.is_reading() else 0)
 
     # what the client is sent
 
@@ -184,13 +228,10 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         """Answer the connect request, then take what came after it."""
         self.session_id = session.id
         self.session_timeout = session.timeout
+        self.patience(None)
         self._welcome(session.timeout, session.id, session.password)
         self.packets_sent += 1
         self.resume()
-        if self._rest:
-            rest = bytes(self._rest)
-            self._rest.clear()
-            self.data_received(rest)
 
     def refused(self) -> None:
         """Answer with session 0, as ZooKeeper tells that a session is over."""
@@ -206,8 +247,19 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         out = self._out
         if not out:
             self._dirty.append(self)
-        out.append(_REPLY(16 + len(body), xid, zxid, error))
+        size = len(body)
+        out.append(_REPLY(16 + size, xid, zxid, error))
         out.append(body)
+        if size > _LARGE:
+            self._weigh(size)
+
+    def _weigh(self, size: int) -> None:
+        """End the turn of a client whose answers are much to send."""
+        self._gathered += size
+        if self._gathered > _TURN:
+            self._full = True
+            if self._gathered - size > self._limit * _BACKLOG:
+                self._give_up()
 
     def event(self, kind: int, path: bytes, zxid: int) -> None:
         """Gather a watch's event."""
@@ -231,18 +283,36 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self.reply_sizes = sizes[-1] + 16, least, max(most, max(sizes) + 16)
         data = b"".join(out)
         out.clear()
-        transport = self._transport
-        if transport.get_write_buffer_size() > self._limit * 8:
-            self._closing = True
-            transport.abort()
-            return
-        transport.write(data)
+        if self._stuck:
+            self._backlog += len(data)
+            if self._backlog > self._limit * _BACKLOG:
+                self._give_up()
+                return
+        self._transport.write(data)
+        if self._full:
+            self._gathered = 0
+            if not self._stuck:
+                asyncio.get_running_loop().call_soon(self._go_on)
 
     def close(self, reason: str) -> None:
         """Send what was gathered and close."""
+        if self._out:
+            self.flush()
         if not self._closing:
-            if self._out:
-                self.flush()
-            self._closing = True
+            self._end()
             self._service.closing(self, reason)
             self._transport.close()
+            self.patience(asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort))
+
+    def _give_up(self) -> None:
+        """Drop what a client does not read, and the client with it."""
+        if not self._closing:
+            self._end()
+            self._out.clear()
+            self._service.closing(self, "does not read what it is sent")
+            self._transport.abort()
+
+    def _end(self) -> None:
+        self._closing = self._full = True
+        self.waiting.clear()
+        self._rest.clear()

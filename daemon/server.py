@@ -13,11 +13,11 @@ from time import monotonic
 from time import time as wall_time
 from typing import Final
 
-from ..api.connection import Connection
+from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
 from ..storage.errors import Code, ZkError
-from ..storage.jute import INT, LONG, Malformed, Reader
+from ..storage.jute import INT, LONG, Malformed, Reader, pack_buffer
 from ..storage.reads import Client, Reads
 from ..storage.session import Session, encode_identities
 from ..storage.state import State
@@ -55,6 +55,10 @@ _SUPER: Final = encode_identities((("super", ""),))
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
 _LINE_LIMIT: Final = 1000
 """Requests that one connection may have waiting before it is held back."""
+_LINE_BYTES: Final = 4 << 20
+"""Bytes that one connection may have sent while its line never was empty, before it is held back."""
+_BYTES: Final = 64 << 20
+"""Bytes that all connections may have sent while there always was a write under way, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,9 @@ class Server:
         self._stamped = 0.0
         self._head = b""
         self._held: set[Connection] = set()
+        self._taken = 0
+        self._refused: set[str] = set()
+        self._refusal: str | None = None
         self._by_host: Counter[str] = Counter()
         self._flags = ENFORCE_QUOTA * config.enforce_quota | EXTENDED_TYPES * config.extended_types
         self._generation: int | None = None
@@ -124,7 +131,11 @@ class Server:
         limit = self.config.max_client_cnxns
         if limit and self._by_host[connection.host] >= limit:
             self.stats.counters["connection_rejected"] += 1
-            return f"{connection.host} has {limit} connections already (maxClientCnxns)"
+            reason = f"{connection.host} has {limit} connections already (maxClientCnxns)"
+            if connection.host not in self._refused:
+                self._refused.add(connection.host)
+                log.warning("refusing connections: %s", reason)
+            return reason
         self._by_host[connection.host] += 1
         self.connections.add(connection)
         if self.config.skip_acl:
@@ -164,9 +175,8 @@ class Server:
             return True
         if scheme != "digest":
             return False
-        for identity in acl.authenticate(credentials, self.config.super_digest or ""):
-            connection.add_identity(*identity)
-        return True
+        identities = acl.authenticate(credentials, self.config.super_digest or "")
+        return all(connection.add_identity(*identity) for identity in identities)
 
     def gone(self, connection: Connection) -> None:
         """Forget a connection; its session goes on until its timeout."""
@@ -175,6 +185,7 @@ class Server:
         self.connections.discard(connection)
         self._held.discard(connection)
         self.stats.left(connection)
+        self._refused.discard(connection.host)
         self._by_host[connection.host] -= 1
         if not self._by_host[connection.host]:
             del self._by_host[connection.host]
@@ -239,11 +250,14 @@ class Server:
                 self._sync(connection, xid, body)
         elif op == ops.AUTH:
             self._authenticate(connection, xid, body)
+        elif op == ops.SASL:
+            # As ZooKeeper without a SASL configuration: no token, which tells the client to go on without.
+            connection.reply(xid, 0, 0, pack_buffer(None))
         else:
-            connection.reply(xid, self.state.zxid, Code.UNIMPLEMENTED, b"")
+            connection.reply(xid, NO_ZXID, Code.UNIMPLEMENTED, b"")
             connection.close(f"request of unknown type {op}")
 
-    def settle(self, connection: Connection, count: int) -> None:
+    def settle(self, connection: Connection, count: int, size: int) -> None:
         """A read's requests are submitted: account for them, send answers, apply back-pressure."""
         if self._answered_reads:
             now = monotonic()
@@ -252,7 +266,17 @@ class Server:
             connection.answered(self.state.zxid, now, taken, self._answered_reads)
             self._answered_reads = 0
         self._send()
-        if len(connection.waiting) > _LINE_LIMIT or self.outstanding > self.config.outstanding_limit:
+        if connection.waiting:
+            connection.taken += size
+            self._taken += size
+        else:
+            connection.taken = 0
+        if (
+            len(connection.waiting) > _LINE_LIMIT
+            or connection.taken > _LINE_BYTES
+            or self._taken > _BYTES
+            or self.outstanding > self.config.outstanding_limit
+        ):
             connection.hold()
             self._held.add(connection)
 
@@ -386,13 +410,18 @@ class Server:
             for warning in self.writes.warnings:
                 log.warning("%s", warning)
             self.writes.warnings.clear()
+        if self._refusal is not None:
+            log.info("writes are taken again")
+            self._refusal = None
         self.flusher.applied()
         self._send()
         self._release()
 
     def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
         """Refuse what was definitely not done; close the connection where nobody can know."""
-        log.error("writes refused: %s", reason)
+        if reason != self._refusal:
+            log.error("writes refused: %s", reason)
+            self._refusal = reason
         connection: Connection
         xid: int
         for waiter in waiters:
@@ -507,9 +536,14 @@ class Server:
             dirty.clear()
 
     def _release(self) -> None:
-        if self._held and self.outstanding <= self.config.outstanding_limit:
+        if not self.outstanding:
+            self._taken = 0
+        if self._held and self._taken <= _BYTES and self.outstanding <= self.config.outstanding_limit:
             for connection in list(self._held):
-                if len(connection.waiting) <= _LINE_LIMIT:
+                line = len(connection.waiting)
+                if not line:
+                    connection.taken = 0
+                if line <= _LINE_LIMIT and connection.taken <= _LINE_BYTES:
                     self._held.discard(connection)
                     connection.resume()
 
