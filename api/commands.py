@@ -52,10 +52,14 @@ class Trace(IntFlag):
 class Summary(Protocol):
     """What is kept of a measured quantity. All but count is 0 while count is."""
 
-    count: int
     total: int
-    minimum: int
     maximum: int
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def minimum(self) -> int: ...
 
     def percentile(self, fraction: float) -> int:
         """The value that this fraction of all values (0.5, 0.99) does not exceed."""
@@ -82,13 +86,16 @@ class ConnectionView(Protocol):
     """The last non-negative xid; -1 before the first."""
     last_zxid: int
     """The zxid in the last reply; -1 before the first."""
-    last_response: int
-    """By a monotonic clock."""
     last_latency: int
     min_latency: int
     max_latency: int
     latency_total: int
     latency_count: int
+
+    @property
+    def last_response(self) -> int:
+        """By a monotonic clock."""
+        ...
 
     @property
     def outstanding(self) -> int:

@@ -58,6 +58,7 @@ class Connection(ABC):
     """One connection to the client port: identity, place in line, counters. Times in ms."""
 
     __slots__ = (
+        "answered_at",
         "established",
         "heard",
         "host",
@@ -66,7 +67,6 @@ class Connection(ABC):
         "last_cxid",
         "last_latency",
         "last_op",
-        "last_response",
         "last_zxid",
         "latency_count",
         "latency_total",
@@ -118,7 +118,7 @@ class Connection(ABC):
         self.last_op = 0
         self.last_cxid = -1
         self.last_zxid = NO_ZXID
-        self.last_response = 0
+        self.answered_at = 0.0
         self.last_latency = 0
         self.min_latency = 0
         self.max_latency = 0
@@ -127,15 +127,35 @@ class Connection(ABC):
 
     def answered(self, zxid: int, now: float, milliseconds: int, times: int = 1) -> None:
         """Requests were answered that took so long; now is monotonic."""
-        if not self.latency_count or milliseconds < self.min_latency:
-            self.min_latency = milliseconds
-        if milliseconds > self.max_latency:
-            self.max_latency = milliseconds
-        self.latency_total += milliseconds * times
+        if not milliseconds:
+            self.min_latency = 0
+        else:
+            if not self.latency_count or milliseconds < self.min_latency:
+                self.min_latency = milliseconds
+            if milliseconds > self.max_latency:
+                self.max_latency = milliseconds
+            self.latency_total += milliseconds * times
         self.latency_count += times
         self.last_latency = milliseconds
         self.last_zxid = zxid
-        self.last_response = int(now * 1000)
+        self.answered_at = now
+
+    def sent(self, replies: list[bytes]) -> None:
+        """These bodies are on their way, each behind a header of 16 bytes."""
+        self.packets_sent += len(replies)
+        last = least = most = len(replies[-1]) + 16
+        if len(replies) > 1:
+            sizes = [*map(len, replies)]
+            least, most = min(sizes) + 16, max(sizes) + 16
+        _, smallest, largest = self.reply_sizes
+        if least > smallest != NO_SIZE:
+            least = smallest
+        self.reply_sizes = last, least, most if most > largest else largest  # noqa: FURB136 - quicker
+
+    @property
+    def last_response(self) -> int:
+        """When, by a monotonic clock, in ms."""
+        return int(self.answered_at * 1000)
 
     @property
     def outstanding(self) -> int:

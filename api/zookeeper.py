@@ -10,7 +10,7 @@ from typing import Final
 from ..storage import ops
 from ..storage.jute import Malformed, Reader
 from ..storage.session import Session
-from .connection import NO_SIZE, Connection, Service
+from .connection import Connection, Service
 
 _REQUEST: Final = struct.Struct(">iii").unpack_from
 _LENGTH: Final = struct.Struct(">i").unpack_from
@@ -276,11 +276,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         if self._closing or not out:
             out.clear()
             return
-        sizes = [*map(len, out[1::2])]
-        self.packets_sent += len(sizes)
-        _, least, most = self.reply_sizes
-        least = min(sizes) + 16 if least == NO_SIZE else min(least, min(sizes) + 16)
-        self.reply_sizes = sizes[-1] + 16, least, max(most, max(sizes) + 16)
+        self.sent(out[1::2])
         data = b"".join(out)
         out.clear()
         if self._stuck:

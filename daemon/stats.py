@@ -19,7 +19,7 @@ class Summary:
     beyond the first thousand share the bucket of their power of two.
     """
 
-    __slots__ = ("_values", "count", "maximum", "minimum", "total")
+    __slots__ = ("_least", "_values", "_zeros", "maximum", "total")
 
     def __init__(self) -> None:
         self.reset()
@@ -27,26 +27,40 @@ class Summary:
     def reset(self) -> None:
         """As before the first value."""
         self._values: Counter[int] = Counter()
-        self.count = self.total = self.minimum = self.maximum = 0
+        self._zeros = self._least = self.total = self.maximum = 0
 
     def add(self, value: int, times: int = 1) -> None:
         """The quantity was measured, so many times with the same value."""
-        if not self.count or value < self.minimum:
-            self.minimum = value
+        if not value:
+            self._zeros += times  # nearly always: milliseconds of what took less than one
+            return
+        if not self._least or value < self._least:
+            self._least = value
         if value > self.maximum:
             self.maximum = value
-        self.count += times
         self.total += value * times
         self._values[value if value < 1000 else 1 << (value.bit_length() - 1)] += times
 
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return self._zeros + self._values.total()
+
+    @property
+    def minimum(self) -> int:
+        """The least value; 0 without any."""
+        return 0 if self._zeros else self._least
+
     def percentile(self, fraction: float) -> int:
         """The value that this fraction of all values does not exceed; 0 without any."""
-        wanted = fraction * self.count
+        wanted = fraction * self.count - self._zeros
+        if wanted <= 0:
+            return 0
         for value in sorted(self._values):
             wanted -= self._values[value]
             if wanted <= 0:
                 return value
-        return 0
+        return self.maximum
 
 
 class Stats:
