@@ -6,6 +6,7 @@ import hmac
 import logging
 import secrets
 import struct
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class Server:
         self.serving = False
         self.trace_mask = 0
         self._reads = Reads(state, self.watches).handlers
+        self._slow = config.slow_request_ms or sys.maxsize
         self._answered_reads = 0
         self._stamped = 0.0
         self._head = b""
@@ -234,7 +236,13 @@ class Server:
                 connection.waiting.append((xid, op, body))
                 return
             self._answered_reads += 1
-            self._answer(connection, xid, handler, body)
+            # _answer(), without the call: most requests are reads.
+            try:
+                connection.reply(xid, self.state.zxid, 0, handler(connection, body))
+            except ZkError as error:
+                connection.reply(xid, self.state.zxid, error.code, b"")
+            except _BROKEN:
+                connection.reply(xid, self.state.zxid, Code.MARSHALLINGERROR, b"")
         elif op in _OPS:
             if connection.syncs:
                 connection.waiting.append((xid, op, body))
@@ -265,6 +273,8 @@ class Server:
             self.stats.reads.add(taken, self._answered_reads)
             connection.answered(self.state.zxid, now, taken, self._answered_reads)
             self._answered_reads = 0
+            if taken >= self._slow:
+                self._log_slow(connection, "read", taken)
         self._send()
         if connection.waiting:
             connection.taken += size
@@ -403,6 +413,8 @@ class Server:
                 taken = int((now - arrived) * 1000)
                 self.stats.updates.add(taken)
                 connection.answered(zxid, now, taken)
+                if taken >= self._slow:
+                    self._log_slow(connection, "write", taken)
         self.outstanding -= answered
         if self.writes.sessions:
             self._sessions_changed(now)
@@ -527,6 +539,18 @@ class Server:
                 connection = lease.connection
                 self.watches.drop(connection)
                 connection.close("" if not lease.closing else f"session {session:#x} expired")
+
+    def _log_slow(self, connection: Connection, kind: str, taken: int) -> None:
+        """Once for all that came in one read of the connection: they were answered together."""
+        log.warning(
+            "slow %s: %d ms for %s port %d, session %#x, up to xid %d",
+            kind,
+            taken,
+            connection.host,
+            connection.port,
+            connection.session_id,
+            connection.last_cxid,
+        )
 
     def _send(self) -> None:
         dirty = self.dirty
