@@ -14,6 +14,7 @@ from time import monotonic
 from time import time as wall_time
 from typing import Final
 
+from ..api.commands import Trace
 from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
@@ -94,8 +95,10 @@ class Server:
         self.dirty: list[Connection] = []
         self.outstanding = 0
         self.serving = False
-        self.trace_mask = 0
+        self.trace_mask = int(Trace.DEFAULT)
+        """Which categories of events are logged at level debug."""
         self._reads = Reads(state, self.watches).handlers
+        self._debug = log.isEnabledFor(logging.DEBUG)
         self._slow = config.slow_request_ms or sys.maxsize
         self._answered_reads = 0
         self._stamped = 0.0
@@ -275,6 +278,14 @@ class Server:
             self._answered_reads = 0
             if taken >= self._slow:
                 self._log_slow(connection, "read", taken)
+        if self._debug:
+            self._trace(
+                Trace.CLIENT_REQUEST,
+                "%d requests of session %#x, %d bytes",
+                count,
+                connection.session_id,
+                size,
+            )
         self._send()
         if connection.waiting:
             connection.taken += size
@@ -527,10 +538,19 @@ class Server:
                 key = parent_acl if event == NODE_CHILDREN_CHANGED else own_acl
                 if not key or acl.allows(self.state.acl(key), acl.READ, watcher.identities):
                     watcher.event(event, where, zxid)
+                    if self._debug:
+                        self._trace(
+                            Trace.EVENT_DELIVERY,
+                            "event %d to session %#x: %r",
+                            event,
+                            watcher.session_id,
+                            where,
+                        )
 
     def _sessions_changed(self, now: float) -> None:
         changes, self.writes.sessions = self.writes.sessions, []
         for opened, session in changes:
+            self._trace(Trace.SESSION, "session %#x %s", session, "begins" if opened else "ends")
             if opened is not None:
                 self.leases.add(session, opened.timeout, now)
                 continue
@@ -539,6 +559,10 @@ class Server:
                 connection = lease.connection
                 self.watches.drop(connection)
                 connection.close("" if not lease.closing else f"session {session:#x} expired")
+
+    def _trace(self, category: Trace, message: str, *values: object) -> None:
+        if self.trace_mask & category:
+            log.debug(message, *values)
 
     def _log_slow(self, connection: Connection, kind: str, taken: int) -> None:
         """Once for all that came in one read of the connection: they were answered together."""
