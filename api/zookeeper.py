@@ -30,8 +30,8 @@ _TURN: Final = 256 << 10
 """Bytes of large answers after which the others have their turn, and this client must read first."""
 _KEPT: Final = 64 << 10
 """Bytes of requests that are read ahead of their turn: pings of a slow reader must be heard."""
-_BACKLOG: Final = 32
-"""So many times jute.maxbuffer may wait for a client that does not read, before it is given up."""
+_BACKLOG: Final = 32 << 20
+"""Bytes that may wait for a client that does not read, before it is given up."""
 _PATIENCE: Final = 10.0
 """Seconds in which a client must read the last that it is sent."""
 
@@ -202,12 +202,13 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Take the requests that are here already, then more."""
-        if self._held or self._stuck or self._closing:
+        if self._held or self._closing:
             return
-        self._full = False
-        if self._rest:
-            self.data_received(b"")
-        if not self._held and not self._full and not self._closing:
+        if not self._stuck:
+            self._full = False
+            if self._rest:
+                self.data_received(b"")
+        if not (self._held or self._closing or (self._full and len(self._rest) > _KEPT)):
             self._transport.resume_reading()
 
     def patience(self, timer: asyncio.TimerHandle | None) -> None:
@@ -258,7 +259,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._gathered += size
         if self._gathered > _TURN:
             self._full = True
-            if self._gathered - size > self._limit * _BACKLOG:
+            if self._gathered - size > _BACKLOG:  # a single answer may be as large as it is
                 self._give_up()
 
     def event(self, kind: int, path: bytes, zxid: int) -> None:
@@ -281,7 +282,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         out.clear()
         if self._stuck:
             self._backlog += len(data)
-            if self._backlog > self._limit * _BACKLOG:
+            if self._backlog > _BACKLOG:
                 self._give_up()
                 return
         self._transport.write(data)
