@@ -27,8 +27,8 @@ lint: $(VENV)/for-lint ## Set up, and check style and types
 	$(BIN)/ruff format --check .
 	MYPYPATH=$(VENV)/src $(BIN)/mypy -p znoded
 
-bench: $(VENV)/for-test ## Set up, and measure against ZooKeeper
-	$(BIN)/python bench/run.py
+bench: $(VENV)/for-test ## Set up, and measure against ZooKeeper; BENCH=--quick: only see that it works
+	$(BIN)/python -m znoded.bench.run $(BENCH)
 
 clean: ## Remove all that was set up and cached; ./data stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,135 @@
+"""Measures znoded beside the real ZooKeeper, and prints how they compare."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, TextIO
+
+import click
+
+from . import machine, memory, speed
+from .load import VALUE, Generator
+from .plan import Plan
+from .servers import ZNODED, ZOOKEEPER, Server, zookeeper_missing
+from .tables import memory_table, speed_table
+
+_MEMORY: Final = "memory"
+_NAMES: Final = (*(row.name for row in speed.ROWS), _MEMORY)
+
+
+def _chosen(_context: click.Context, _parameter: click.Parameter, wanted: str) -> frozenset[str]:
+    starts = tuple(start.strip() for start in wanted.split(","))
+    if unknown := [start for start in starts if not any(name.startswith(start) for name in _NAMES)]:
+        raise click.BadParameter(f"{', '.join(unknown)} is none of {', '.join(_NAMES)}")
+    return frozenset(name for name in _NAMES if name.startswith(starts))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--rows", default="", callback=_chosen, metavar="NAME,...", help="Only those whose names begin so."
+)
+@click.option(
+    "--rounds", default=3, type=click.IntRange(1), show_default=True, help="How often each is measured."
+)
+@click.option(
+    "--seconds", default=5.0, type=click.FloatRange(0.1), show_default=True, help="How long each time."
+)
+@click.option(
+    "--quick", is_flag=True, help="One short round, to see that it works; its figures are no measure."
+)
+@click.option(
+    "--data",
+    default="/var/tmp",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    show_default=True,
+    help="Where the servers' data go meanwhile: a folder on the disk that counts.",
+)
+@click.option(
+    "--json", "report", type=click.File("w"), metavar="FILE", help="Write every measurement there too."
+)
+def main(
+    rows: frozenset[str], rounds: int, seconds: float, quick: bool, data: Path, report: TextIO | None
+) -> None:
+    """Measure znoded and, where Debian's package is installed, the real ZooKeeper, in turn.
+
+    The rows are get-16x1 (16 connections with 1 request in flight on each), get-64x10, set-16x1, set-64x10,
+    create-64x10, mixed-64x10 (9 gets to 1 set), and memory (starts, restarts and memory).
+    """
+    # So that all that was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    plan = Plan(rounds, seconds, warm_up=5, znodes=1_000_000, idle=5)
+    if quick:
+        plan = Plan(rounds=1, seconds=1, warm_up=1, znodes=20_000, idle=1)
+    missing = zookeeper_missing()
+    contenders = [ZNODED] if missing else [ZNODED, ZOOKEEPER]
+    loads = [row for row in speed.ROWS if row.name in rows]
+    about = machine.described(data)
+    if machine.file_system(data) in ("tmpfs", "ramfs"):
+        click.echo(
+            f"{data} is in memory: nothing is ever written to a disk there. Choose another --data.", err=True
+        )
+    if missing:
+        click.echo(missing, err=True)
+
+    outcomes: list[speed.Outcome] = []
+    figures: dict[str, memory.Figures] = {}
+    steps = speed.steps(loads, len(contenders), plan) + len(contenders) * (
+        1 + memory.STEPS * (_MEMORY in rows)
+    )
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="znoded-bench-", dir=data)))
+        generator = Generator(scratch)
+        bar = stack.enter_context(
+            click.progressbar(length=steps, file=sys.stderr, item_show_func=lambda what: what)
+        )
+
+        def step(what: str) -> None:
+            bar.update(1, what)
+
+        for contender in contenders:
+            step(f"{contender.name} starts")
+            # Before any start is timed: the first one ever also reads all its code from the disk.
+            with Server(contender, scratch / f"{contender.name}-first") as server:
+                server.start()
+                about[contender.name] = server.version()
+        if loads:
+            with ExitStack() as running:
+                servers = [
+                    running.enter_context(Server(contender, scratch / contender.name))
+                    for contender in contenders
+                ]
+                for server in servers:
+                    server.start()
+                outcomes.extend(speed.measure(loads, servers, generator, plan, step))
+        if _MEMORY in rows:
+            for contender in contenders:
+                figures[contender.name] = memory.measure(
+                    contender, scratch / f"{contender.name}-memory", generator, plan, step
+                )
+    for name, value in about.items():
+        click.echo(f"{name:12} {value}")
+    if outcomes:
+        click.echo(f"\n{speed_table(outcomes)}")
+    if figures:
+        click.echo(f"\n{memory_table(figures)}\nfull: {plan.znodes:,} znodes of {VALUE} bytes")
+    if quick:
+        click.echo("\n--quick: these figures are no measure.")
+    click.echo("\nWhat a million watches take, bench/watch_memory.py measures: apart, as it takes a minute.")
+    if report:
+        everything = {
+            "machine": about,
+            "plan": asdict(plan),
+            "speed": [asdict(outcome) for outcome in outcomes],
+            "memory": {name: asdict(one) for name, one in figures.items()},
+        }
+        json.dump(everything, report, indent=2)
+
+
+if __name__ == "__main__":
+    main()

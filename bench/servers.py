@@ -1,0 +1,201 @@
+"""Runs the servers that are compared, each with a data directory and a port of its own, on loopback."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import click
+
+_JAR: Final = Path("/usr/share/java/zookeeper.jar")
+_PATIENCE: Final = 180.0
+_POLL: Final = 0.001
+_PORTS: Final = range(20_000, 30_000)
+
+# Both read the same file.
+_CONFIG: Final = """\
+tickTime=2000
+dataDir={data}
+clientPort={port}
+clientPortAddress=127.0.0.1
+admin.enableServer=false
+maxClientCnxns=0
+"""
+_LOG4J: Final = """\
+log4j.rootLogger=WARN, C
+log4j.appender.C=org.apache.log4j.ConsoleAppender
+log4j.appender.C.layout=org.apache.log4j.PatternLayout
+log4j.appender.C.layout.ConversionPattern=%m%n
+"""
+
+# protocol version, last zxid, timeout, session id, password, read-only
+_CONNECT: Final = struct.Struct(">iqiqi16s?").pack(0, 0, 30_000, 0, 16, bytes(16), False)
+_GET_DATA: Final = 4
+_CLOSE: Final = -11
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A kind of server: its name, and the command that starts it in a directory that holds its zoo.cfg."""
+
+    name: str
+    command: Callable[[Path], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a process holds in memory, in bytes: in all, and of that anonymous and file-backed."""
+
+    all: int
+    anonymous: int
+    file: int
+
+
+def _znoded(directory: Path) -> list[str]:
+    start = "from znoded.daemon.cli import main; main()"
+    return [sys.executable, "-c", start, "start", "--config", f"{directory / 'zoo.cfg'}"]
+
+
+def _zookeeper(directory: Path) -> list[str]:
+    (directory / "log4j.properties").write_text(_LOG4J)
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    return ["java", "-Xmx1g", "-cp", f"{directory}:{_JAR}", main, f"{directory / 'zoo.cfg'}"]
+
+
+ZNODED: Final = Contender("znoded", _znoded)
+ZOOKEEPER: Final = Contender("ZooKeeper", _zookeeper)
+
+
+def zookeeper_missing() -> str | None:
+    """Why the real ZooKeeper can't be run here; None if it can."""
+    if _JAR.exists() and shutil.which("java"):
+        return None
+    return "ZooKeeper is not installed, so there is nothing to compare with: apt-get install zookeeper"
+
+
+class Server:
+    """A server that can be started, ended and started again over the same data. A context that ends it."""
+
+    def __init__(self, contender: Contender, directory: Path) -> None:
+        """directory: made if missing; data that a server before left there is taken up."""
+        self.name = contender.name
+        self.port = _free_port()
+        (directory / "data").mkdir(parents=True, exist_ok=True)
+        (directory / "zoo.cfg").write_text(_CONFIG.format(data=directory / "data", port=self.port))
+        self._command = contender.command(directory)
+        self._log = directory / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, click.ClickException):
+            click.echo(f"\nThe last lines of {self.name}'s log:\n{self._last_lines()}", err=True)
+        self.end(signal.SIGKILL)
+
+    def start(self, path: bytes = b"/zookeeper", length: int = 0) -> float:
+        """Start, and read a znode as soon as that is answered; the seconds it took.
+
+        length: that of the value that is expected. Raises click.ClickException if there is no answer.
+        """
+        with self._log.open("ab") as log:
+            began = time.perf_counter()
+            # In a session of its own: Ctrl-C is the bench's to act on.
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+        while True:
+            # ZooKeeper takes connections before it is up, and some of them it never answers: they must not
+            # hold the next try up, nor may a slow server be given up too soon.
+            patience = 0.02 + (time.perf_counter() - began) / 20
+            try:
+                value = read(self.port, path, patience)
+                took = time.perf_counter() - began
+                break
+            except OSError:
+                if self._process.poll() is not None or time.perf_counter() - began > _PATIENCE:
+                    raise click.ClickException(f"{self.name} does not answer") from None
+                time.sleep(_POLL)
+        if len(value) != length:
+            raise click.ClickException(f"{self.name}: {path!r} holds {len(value)} bytes, not {length}")
+        return took
+
+    def end(self, how: signal.Signals) -> None:
+        """Signal the process, and wait until it is gone. Nothing happens if it is not running."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(_PATIENCE)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def memory(self) -> Memory:
+        """What the process holds in memory now."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        sizes = dict(line.split(":", 1) for line in status.splitlines())
+        kibibytes = (int(sizes[key].split()[0]) for key in ("VmRSS", "RssAnon", "RssFile"))
+        return Memory(*(1024 * size for size in kibibytes))
+
+    def version(self) -> str:
+        """What it says of itself in its answer to `srvr`."""
+        with socket.create_connection(("127.0.0.1", self.port), _PATIENCE) as connection:
+            connection.sendall(b"srvr")
+            line = connection.makefile("rb").readline().decode()
+        # Debian's build leaves a placeholder where the commit should stand.
+        return line.removeprefix("Zookeeper version: ").split(",")[0].split("-$")[0].strip()
+
+    def _last_lines(self) -> str:
+        return (
+            "\n".join(self._log.read_text(errors="replace").splitlines()[-20:]) if self._log.exists() else ""
+        )
+
+
+def read(port: int, path: bytes, patience: float) -> bytes:
+    """A znode's value, read in a session of its own. Raises OSError if none comes in patience seconds."""
+    with socket.create_connection(("127.0.0.1", port), patience) as connection:
+        stream = connection.makefile("rb")
+
+        def ask(request: bytes) -> bytes:
+            connection.sendall(len(request).to_bytes(4) + request)
+            prefix = stream.read(4)
+            reply = stream.read(int.from_bytes(prefix))
+            if len(prefix) < 4 or len(reply) < int.from_bytes(prefix):
+                raise ConnectionError("closed")
+            return reply
+
+        ask(_CONNECT)
+        reply = ask(struct.pack(f">iii{len(path)}s?", 1, _GET_DATA, len(path), path, False))
+        (error,) = struct.unpack_from(">i", reply, 12)
+        if error:
+            raise click.ClickException(f"reading {path.decode()}: error {error}")
+        (length,) = struct.unpack_from(">i", reply, 16)
+        ask(struct.pack(">ii", 2, _CLOSE))
+        return reply[20 : 20 + max(length, 0)]
+
+
+def _free_port() -> int:
+    """One that no connection is given for its own end: such a one might take it between two starts."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise click.ClickException(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")

@@ -1,0 +1,77 @@
+"""Measures operations per second and their latencies, on the servers in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .load import Generator, Load
+from .plan import Plan
+from .servers import Server
+
+_REST: Final = 1.0
+"""Seconds before a run, in which snapshots and flushes that the one before caused can end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A load. depth: requests in flight on each connection; goal: the least ratio to ZooKeeper's rate."""
+
+    operation: str
+    connections: int
+    depth: int
+    goal: float | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.operation}-{self.connections}x{self.depth}"
+
+
+ROWS: Final = (
+    Row("get", 16, 1, 2.5),
+    Row("get", 64, 10, 2.5),
+    Row("set", 16, 1, 1.2),
+    Row("set", 64, 10, 2.0),
+    Row("create", 64, 10, 1.5),
+    Row("mixed", 64, 10, None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was measured for a row: by each server's name, a run each round."""
+
+    row: Row
+    loads: dict[str, list[Load]]
+
+
+def steps(rows: Sequence[Row], servers: int, plan: Plan) -> int:
+    """How many runs measure() makes."""
+    return servers * (len({row.operation for row in rows}) + plan.rounds * len(rows))
+
+
+def measure(
+    rows: Sequence[Row],
+    servers: Sequence[Server],
+    generator: Generator,
+    plan: Plan,
+    step: Callable[[str], None],
+) -> Iterator[Outcome]:
+    """Warm every server up, then measure row by row. step is told of every run before it begins."""
+    for server in servers:
+        for operation in dict.fromkeys(row.operation for row in rows):
+            step(f"{server.name} warms up")
+            generator.run(server.port, operation, 64, 10, "-t", f"{plan.warm_up}")
+    again = ("-w", f"{plan.warm_up / 5}", "-t", f"{plan.seconds}")
+    for row in rows:
+        loads: dict[str, list[Load]] = {server.name: [] for server in servers}
+        for number in range(plan.rounds):
+            # The other one first in every second round, so that what drifts meets both.
+            for server in servers if number % 2 == 0 else reversed(servers):
+                step(f"{row.name} on {server.name}")
+                time.sleep(_REST)
+                load = generator.run(server.port, row.operation, row.connections, row.depth, *again)
+                loads[server.name].append(load)
+        yield Outcome(row, loads)
