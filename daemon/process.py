@@ -118,7 +118,7 @@ async def _run(config: Config) -> int:
 async def _tick(server: Server) -> None:
     while True:
         await asyncio.sleep(server.config.tick_time / 1000)
-        server.tick()
+        server.sessions.tick()
 
 
 def _address(server: asyncio.Server) -> str:

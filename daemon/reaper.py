@@ -30,8 +30,8 @@ class Reaper:
             for count, path in enumerate(self._server.state.mortals()):
                 if count % _SLICE == 0:
                     await asyncio.sleep(0)
-                if self._server.leads and self._is_due(path):
-                    self._server.propose_internal(ops.DELETE_CONTAINER, pack_buffer(path))
+                if self._server.sessions.led and self._is_due(path):
+                    self._server.propose(ops.DELETE_CONTAINER, pack_buffer(path))
                     await asyncio.sleep(pause)
 
     def _is_due(self, path: bytes) -> bool:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
-import secrets
 import struct
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from time import time as wall_time
 from typing import Final
@@ -19,21 +15,16 @@ from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
 from ..storage.errors import Code, ZkError
-from ..storage.jute import INT, LONG, Malformed, Reader, pack_buffer
+from ..storage.jute import INT, Malformed, Reader, pack_buffer
 from ..storage.reads import Client, Reads
-from ..storage.session import Session, encode_identities
 from ..storage.state import State
 from ..storage.watches import NODE_CHILDREN_CHANGED, Watches
-from ..storage.writes import (
-    ENFORCE_QUOTA,
-    EXTENDED_TYPES,
-    HEAD,
-    Writes,
-    transaction,
-)
+from ..storage.writes import ENFORCE_QUOTA, EXTENDED_TYPES, HEAD, Writes
 from .config import Config
 from .flusher import Flusher
-from .leases import Lease, Leases
+from .limits import Limits
+from .proposals import Internal, proposer
+from .sessions import Sessions
 from .stats import Stats
 
 log = logging.getLogger(__name__)
@@ -53,24 +44,7 @@ _WRITES: Final = frozenset(
     )
 )
 _OPS: Final = {op: INT.pack(op) for op in _WRITES}
-_SUPER: Final = encode_identities((("super", ""),))
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
-_LINE_LIMIT: Final = 1000
-"""Requests that one connection may have waiting before it is held back."""
-_LINE_BYTES: Final = 4 << 20
-"""Bytes that one connection may have sent while its line never was empty, before it is held back."""
-_BYTES: Final = 64 << 20
-"""Bytes that all connections may have sent while there always was a write under way, likewise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Internal:
-    """Waits for a transaction that no client's request stands behind."""
-
-    done: Callable[[int], None]
-    """Called with the error code once applied."""
-    dropped: Callable[[str], None]
-    """Called with the reason when it gets no result here."""
 
 
 class Server:
@@ -90,29 +64,30 @@ class Server:
         self.watches: Watches[Client] = Watches()
         self.writes = Writes(state)
         self.stats = stats
-        self.leases = Leases(config.tick_time)
+        self._flags = ENFORCE_QUOTA * config.enforce_quota | EXTENDED_TYPES * config.extended_types
+        self.propose = proposer(consensus, self._flags)
+        self.sessions = Sessions(config, state, stats, self.propose)
         self.connections: set[Connection] = set()
         self.dirty: list[Connection] = []
         self.outstanding = 0
         self.serving = False
-        self.trace_mask = int(Trace.DEFAULT)
-        """Which categories of events are logged at level debug."""
         self._reads = Reads(state, self.watches).handlers
+        self._limits = Limits(config)
         self._debug = log.isEnabledFor(logging.DEBUG)
         self._slow = config.slow_request_ms or sys.maxsize
         self._answered_reads = 0
         self._stamped = 0.0
         self._head = b""
-        self._held: set[Connection] = set()
-        self._taken = 0
-        self._refused: set[str] = set()
         self._refusal: str | None = None
-        self._by_host: Counter[str] = Counter()
-        self._flags = ENFORCE_QUOTA * config.enforce_quota | EXTENDED_TYPES * config.extended_types
-        self._generation: int | None = None
-        # As ZooKeeper makes them: the server's id, the time, and then one after the other.
-        high = config.server_id if config.server_id < 128 else config.server_id - 256
-        self._next_session = (high << 56) + ((int(wall_time() * 1000) & (1 << 40) - 1) << 16)
+
+    @property
+    def trace_mask(self) -> int:
+        """Bits of api.commands.Trace: which categories of events are logged at level debug."""
+        return self.sessions.trace_mask
+
+    @trace_mask.setter
+    def trace_mask(self, mask: int) -> None:
+        self.sessions.trace_mask = mask
 
     async def start(self) -> None:
         """Bring the state up to date and begin to serve."""
@@ -133,22 +108,17 @@ class Server:
 
     def accept(self, connection: Connection) -> str | None:
         """Admit a connection, unless its address has too many."""
-        limit = self.config.max_client_cnxns
-        if limit and self._by_host[connection.host] >= limit:
+        refusal = self._limits.admit(connection)
+        if refusal is not None:
             self.stats.counters["connection_rejected"] += 1
-            reason = f"{connection.host} has {limit} connections already (maxClientCnxns)"
-            if connection.host not in self._refused:
-                self._refused.add(connection.host)
-                log.warning("refusing connections: %s", reason)
-            return reason
-        self._by_host[connection.host] += 1
+            return refusal
         self.connections.add(connection)
         if self.config.skip_acl:
             connection.add_identity("super", "")
         return None
 
     def connect(self, connection: Connection, seen: int, timeout: int, session: int, password: bytes) -> None:
-        """Begin or take up a session (ZooKeeperServer.processConnectRequest)."""
+        """Begin or take up a session, unless the client has seen what this server has not."""
         if not self.serving:
             connection.close("not serving yet")
             return
@@ -157,22 +127,12 @@ class Server:
                 f"has seen zxid {seen:#x}, ours is {self.state.zxid:#x}: it must try another server"
             )
             return
-        timeout = min(max(timeout, self.config.min_session_timeout), self.config.max_session_timeout)
-        if session:
-            self._take_up(connection, session, timeout, password)
-            return
-        self._next_session += 1
-        opened = Session(self._next_session, timeout, secrets.token_bytes(16))
 
-        def done(error: int) -> None:
-            self._sessions_changed(monotonic())  # the session must be there before it is handed over
-            if connection in self.connections:
-                self._attach(connection, opened)
+        def ready() -> bool:
+            self._follow_sessions(monotonic())  # it must be there before it is handed over
+            return connection in self.connections
 
-        self._propose_internal(
-            transaction(ops.CREATE_SESSION, opened.encode(), time=_now(), flags=self._flags),
-            Internal(done, connection.close),
-        )
+        self.sessions.connect(connection, timeout, session, password, ready)
 
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
         """Schemes that a client can prove: digest by user:password; ip is proved by connecting."""
@@ -188,46 +148,17 @@ class Server:
         if connection not in self.connections:
             return
         self.connections.discard(connection)
-        self._held.discard(connection)
+        self._limits.leave(connection)
         self.stats.left(connection)
-        self._refused.discard(connection.host)
-        self._by_host[connection.host] -= 1
-        if not self._by_host[connection.host]:
-            del self._by_host[connection.host]
         self.watches.drop(connection)
-        lease = self.leases.get(connection.session_id)
-        if lease is not None and lease.connection is connection:
-            lease.heard = max(lease.heard, connection.heard)
-            lease.connection = None
+        self.sessions.gone(connection)
 
     def closing(self, connection: Connection, reason: str) -> None:
-        """Log, once, why a connection is closed from here."""
+        """Log, once, why a connection is closed from here; watches tell it nothing more."""
+        self.watches.drop(connection)
         if reason:
             self.stats.counters["connection_drop_count"] += 1
             log.info("closing %s port %s: %s", connection.host, connection.port, reason)
-
-    def _take_up(self, connection: Connection, session: int, timeout: int, password: bytes) -> None:
-        known, lease = self.state.sessions.get(session), self.leases.get(session)
-        if known is None or lease is None or lease.closing:
-            connection.refused()
-        elif not hmac.compare_digest(known.password, password):
-            log.warning("wrong password for session %#x from %s", session, connection.host)
-            connection.refused()
-        else:
-            if lease.connection is not None:
-                lease.connection.close(f"session {session:#x} moved to {connection.host} {connection.port}")
-                self.gone(lease.connection)
-            lease.timeout = timeout
-            self._attach(connection, Session(session, timeout, known.password))
-            self.stats.counters["connection_revalidate_count"] += 1
-
-    def _attach(self, connection: Connection, session: Session) -> None:
-        lease = self.leases.get(session.id)
-        if lease is None:
-            connection.refused()
-            return
-        lease.connection = connection
-        connection.welcome(session)
 
     # Service: requests
 
@@ -278,28 +209,13 @@ class Server:
             self._answered_reads = 0
             if taken >= self._slow:
                 self._log_slow(connection, "read", taken)
-        if self._debug:
-            self._trace(
-                Trace.CLIENT_REQUEST,
-                "%d requests of session %#x, %d bytes",
-                count,
-                connection.session_id,
-                size,
-            )
+        if self._debug and self.trace_mask & Trace.CLIENT_REQUEST:
+            log.debug("session %#x: %d requests, %d bytes", connection.session_id, count, size)
         self._send()
         if connection.waiting:
-            connection.taken += size
-            self._taken += size
+            self._limits.took(connection, size, self.outstanding)
         else:
             connection.taken = 0
-        if (
-            len(connection.waiting) > _LINE_LIMIT
-            or connection.taken > _LINE_BYTES
-            or self._taken > _BYTES
-            or self.outstanding > self.config.outstanding_limit
-        ):
-            connection.hold()
-            self._held.add(connection)
 
     def _answer(
         self, connection: Connection, xid: int, handler: Callable[[Client, bytes], bytes], body: bytes
@@ -428,7 +344,7 @@ class Server:
                     self._log_slow(connection, "write", taken)
         self.outstanding -= answered
         if self.writes.sessions:
-            self._sessions_changed(now)
+            self._follow_sessions(now)
         if self.writes.warnings:
             for warning in self.writes.warnings:
                 log.warning("%s", warning)
@@ -438,7 +354,7 @@ class Server:
             self._refusal = None
         self.flusher.applied()
         self._send()
-        self._release()
+        self._limits.release(self.outstanding)
 
     def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
         """Refuse what was definitely not done; close the connection where nobody can know."""
@@ -462,7 +378,7 @@ class Server:
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
             self._move_up(connection)
         self._send()
-        self._release()
+        self._limits.release(self.outstanding)
 
     def reached(self, waiters: Iterable[Waiter]) -> None:
         """Answer syncs: with their path, as ZooKeeper does."""
@@ -477,58 +393,11 @@ class Server:
             connection.reply(xid, self.state.zxid, 0, body)
             self._move_up(connection)
         self._send()
-        self._release()
+        self._limits.release(self.outstanding)
 
     def leading(self, generation: int | None) -> None:
         """Begin or end to look after the sessions."""
-        self._generation = generation
-        if generation is None:
-            return
-        now = monotonic()
-        for session in self.state.sessions.values():
-            if self.leases.get(session.id) is None:
-                self.leases.add(session.id, session.timeout, now)
-        self.leases.renew(now)
-        if generation > self.state.generation:
-            self.propose_internal(ops.LEAD, LONG.pack(generation))
-
-    @property
-    def leads(self) -> bool:
-        """Whether this server looks after sessions, containers and TTL znodes."""
-        return self._generation is not None
-
-    def tick(self) -> None:
-        """Once a tick: expire sessions that were silent too long, if this server leads."""
-        if self._generation is None:
-            return
-        for lease in self.leases.overdue(monotonic()):
-            lease.closing = True
-            log.info("expiring session %#x, silent for %d ms", lease.session, lease.timeout)
-            self.stats.counters["stale_sessions_expired"] += 1
-            self._expire(lease, self._generation)
-
-    def propose_internal(self, op: int, body: bytes) -> None:
-        """Have a transaction of the server's own ordered; nobody waits for it."""
-        self._propose_internal(
-            transaction(op, body, time=_now(), flags=self._flags, identities=_SUPER),
-            Internal(lambda error: None, lambda reason: None),
-        )
-
-    def _expire(self, lease: Lease, generation: int) -> None:
-        def dropped(reason: str) -> None:
-            lease.closing = False
-
-        body = LONG.pack(generation) + LONG.pack(lease.session)
-        self._propose_internal(
-            transaction(ops.CLOSE_SESSION, body, time=_now(), flags=self._flags),
-            Internal(lambda error: None, dropped),
-        )
-
-    def _propose_internal(self, txn: bytes, waiter: Internal) -> None:
-        try:
-            self.consensus.propose(txn, waiter)
-        except NotServing as error:
-            waiter.dropped(str(error))
+        self.sessions.lead(generation)
 
     def _tell(self, zxid: int) -> None:
         """Send the events of one transaction to whoever watches and may read what they tell of
@@ -538,31 +407,13 @@ class Server:
                 key = parent_acl if event == NODE_CHILDREN_CHANGED else own_acl
                 if not key or acl.allows(self.state.acl(key), acl.READ, watcher.identities):
                     watcher.event(event, where, zxid)
-                    if self._debug:
-                        self._trace(
-                            Trace.EVENT_DELIVERY,
-                            "event %d to session %#x: %r",
-                            event,
-                            watcher.session_id,
-                            where,
-                        )
+                    if self._debug and self.trace_mask & Trace.EVENT_DELIVERY:
+                        log.debug("session %#x: event %d for %r", watcher.session_id, event, where)
 
-    def _sessions_changed(self, now: float) -> None:
+    def _follow_sessions(self, now: float) -> None:
         changes, self.writes.sessions = self.writes.sessions, []
-        for opened, session in changes:
-            self._trace(Trace.SESSION, "session %#x %s", session, "begins" if opened else "ends")
-            if opened is not None:
-                self.leases.add(session, opened.timeout, now)
-                continue
-            lease = self.leases.remove(session)
-            if lease is not None and lease.connection is not None:
-                connection = lease.connection
-                self.watches.drop(connection)
-                connection.close("" if not lease.closing else f"session {session:#x} expired")
-
-    def _trace(self, category: Trace, message: str, *values: object) -> None:
-        if self.trace_mask & category:
-            log.debug(message, *values)
+        for connection in self.sessions.changed(changes, now):
+            connection.close("")
 
     def _log_slow(self, connection: Connection, kind: str, taken: int) -> None:
         """Once for all that came in one read of the connection: they were answered together."""
@@ -582,19 +433,3 @@ class Server:
             for connection in dirty:
                 connection.flush()
             dirty.clear()
-
-    def _release(self) -> None:
-        if not self.outstanding:
-            self._taken = 0
-        if self._held and self._taken <= _BYTES and self.outstanding <= self.config.outstanding_limit:
-            for connection in list(self._held):
-                line = len(connection.waiting)
-                if not line:
-                    connection.taken = 0
-                if line <= _LINE_LIMIT and connection.taken <= _LINE_BYTES:
-                    self._held.discard(connection)
-                    connection.resume()
-
-
-def _now() -> int:
-    return int(wall_time() * 1000)

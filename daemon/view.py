@@ -172,7 +172,7 @@ class View:
 
     def session_expiry(self) -> Iterable[tuple[int, Collection[int]]]:
         """(monotonic ms, the sessions that expire then)."""
-        return self._server.leases.by_deadline().items()
+        return self._server.sessions.leases.by_deadline().items()
 
     def ephemerals(self, session: int) -> Sequence[bytes]:
         """The paths that a session owns."""

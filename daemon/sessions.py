@@ -1,0 +1,142 @@
+"""Begins, moves, ends and expires sessions."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Final
+
+from ..api.commands import Trace
+from ..api.connection import Connection
+from ..storage import ops
+from ..storage.jute import LONG
+from ..storage.session import Session
+from ..storage.state import State
+from .config import Config
+from .leases import Lease, Leases
+from .proposals import Propose
+from .stats import Stats
+
+log = logging.getLogger(__name__)
+
+_PASSWORD_SIZE: Final = 16
+
+
+class Sessions:
+    """The sessions of the state, as this server serves them."""
+
+    def __init__(self, config: Config, state: State, stats: Stats, propose: Propose) -> None:
+        self.leases = Leases(config.tick_time)
+        self.trace_mask = int(Trace.DEFAULT)
+        self._config = config
+        self._state = state
+        self._stats = stats
+        self._propose = propose
+        self._generation: int | None = None
+        # As ZooKeeper makes them: the server's id, the time, and then one after the other.
+        high = config.server_id if config.server_id < 128 else config.server_id - 256
+        self._next = (high << 56) + ((int(time() * 1000) & (1 << 40) - 1) << 16)
+
+    @property
+    def led(self) -> bool:
+        """Whether this server looks after them: after containers and TTL znodes, too."""
+        return self._generation is not None
+
+    def connect(
+        self,
+        connection: Connection,
+        timeout: int,
+        session: int,
+        password: bytes,
+        ready: Callable[[], bool],
+    ) -> None:
+        """Begin a session (session 0) or take one up; timeout in ms. ready tells, once a new one is
+        there, whether the connection still is (ZooKeeperServer.processConnectRequest)."""
+        timeout = min(max(timeout, self._config.min_session_timeout), self._config.max_session_timeout)
+        if session:
+            self._take_up(connection, session, timeout, password)
+            return
+        self._next += 1
+        opened = Session(self._next, timeout, secrets.token_bytes(_PASSWORD_SIZE))
+
+        def done(error: int) -> None:
+            if ready():
+                self._attach(connection, opened)
+
+        self._propose(ops.CREATE_SESSION, opened.encode(), done, connection.close)
+
+    def lead(self, generation: int | None) -> None:
+        """Begin to look after all sessions, each with a full timeout; or, None, stop doing so."""
+        self._generation = generation
+        if generation is None:
+            return
+        now = monotonic()
+        for session in self._state.sessions.values():
+            if self.leases.get(session.id) is None:
+                self.leases.add(session.id, session.timeout, now)
+        self.leases.renew(now)
+        if generation > self._state.generation:
+            self._propose(ops.LEAD, LONG.pack(generation))
+
+    def tick(self) -> None:
+        """Once a tick: expire those that were silent too long."""
+        if self._generation is None:
+            return
+        for lease in self.leases.overdue(monotonic()):
+            lease.closing = True
+            log.info("expiring session %#x, silent for %d ms", lease.session, lease.timeout)
+            self._stats.counters["stale_sessions_expired"] += 1
+            self._expire(lease, self._generation)
+
+    def changed(self, changes: list[tuple[Session | None, int]], now: float) -> list[Connection]:
+        """Follow what transactions did (storage.writes.Writes.sessions); now is monotonic. Returns the
+        connections of sessions that ended: to be closed."""
+        over = []
+        for opened, session in changes:
+            if self.trace_mask & Trace.SESSION:
+                log.debug("session %#x %s", session, "begins" if opened else "ends")
+            if opened is not None:
+                self.leases.add(session, opened.timeout, now)
+                continue
+            lease = self.leases.remove(session)
+            if lease is not None and lease.connection is not None:
+                over.append(lease.connection)
+        return over
+
+    def gone(self, connection: Connection) -> None:
+        """A connection is closed; its session goes on until its timeout."""
+        lease = self.leases.get(connection.session_id)
+        if lease is not None and lease.connection is connection:
+            lease.heard = max(lease.heard, connection.heard)
+            lease.connection = None
+
+    def _take_up(self, connection: Connection, session: int, timeout: int, password: bytes) -> None:
+        known, lease = self._state.sessions.get(session), self.leases.get(session)
+        if known is None or lease is None or lease.closing:
+            connection.refused()
+        elif not hmac.compare_digest(known.password, password):
+            log.warning("wrong password for session %#x from %s", session, connection.host)
+            connection.refused()
+        else:
+            if lease.connection is not None:
+                lease.connection.close(f"session {session:#x} moved to {connection.host} {connection.port}")
+            lease.timeout = timeout
+            self._attach(connection, Session(session, timeout, known.password))
+            self._stats.counters["connection_revalidate_count"] += 1
+
+    def _attach(self, connection: Connection, session: Session) -> None:
+        lease = self.leases.get(session.id)
+        if lease is None:
+            connection.refused()
+        else:
+            lease.connection = connection
+            connection.welcome(session)
+
+    def _expire(self, lease: Lease, generation: int) -> None:
+        def dropped(reason: str) -> None:
+            lease.closing = False
+
+        self._propose(ops.CLOSE_SESSION, LONG.pack(generation) + LONG.pack(lease.session), dropped=dropped)
