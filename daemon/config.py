@@ -37,8 +37,8 @@ class Backend(StrEnum):
 class Config:
     """A configuration without faults. Made by load() alone, which knows the defaults.
 
-    Fields are named after their keys. Times are milliseconds, those of initLimit and syncLimit ticks,
-    that of purge_interval hours; sizes are bytes; a port 0 lets the system choose one.
+    Fields are named after their keys. Times are milliseconds, those of initLimit and syncLimit ticks;
+    sizes are bytes; a port 0 lets the system choose one.
     Unlike ZooKeeper, which listens on every address, both ports are on loopback unless configured otherwise.
     """
 
@@ -73,7 +73,6 @@ class Config:
     enforce_quota: bool
     extended_types: bool
     """Whether TTL nodes can be made."""
-    read_only_mode: bool
     container_check_ms: int
     container_max_per_minute: int
     container_max_never_used_ms: int
@@ -85,10 +84,8 @@ class Config:
     admin_address: str
     admin_port: int
 
-    snap_count: int
     snap_retain_count: int
-    purge_interval: int
-    """0: nothing is purged."""
+    """So many full log segments stay after they were flushed past."""
     fsync_warning_ms: int
     log_level: str
     """One of LOG_LEVELS."""
@@ -150,7 +147,6 @@ def _read(settings: Settings) -> Config:
     client_address, client_port = _client_port(settings, me)
     tick_time = settings.integer("tickTime", 3000, 1)
     min_session_timeout, max_session_timeout = _session_timeouts(settings, tick_time)
-    read_only_mode = settings.boolean("readonlymode.enabled", False)
     config = Config(
         data_dir=data_dir,
         data_log_dir=settings.directory("dataLogDir", data_dir) if own_log_dir else data_dir,
@@ -173,17 +169,14 @@ def _read(settings: Settings) -> Config:
         skip_acl=settings.boolean("skipACL", False),
         enforce_quota=settings.boolean("enforceQuota", False),
         extended_types=extended_types,
-        read_only_mode=read_only_mode,
         container_check_ms=settings.integer("znode.container.checkIntervalMs", 60_000, 1),
         container_max_per_minute=settings.integer("znode.container.maxPerMinute", 10_000, 1),
         container_max_never_used_ms=settings.integer("znode.container.maxNeverUsedIntervalMs", 0, 0),
-        four_letter_words=_four_letter_words(settings, read_only_mode),
+        four_letter_words=_four_letter_words(settings),
         admin_enabled=settings.boolean("admin.enableServer", True),
         admin_address=settings.host("admin.serverAddress", _LOOPBACK),
         admin_port=settings.integer("admin.serverPort", 8080, 0, PORT_MAX),
-        snap_count=settings.integer("snapCount", 100_000, 2),
         snap_retain_count=_snap_retain_count(settings),
-        purge_interval=settings.integer("autopurge.purgeInterval", 0, 0),
         fsync_warning_ms=settings.integer("fsync.warningthresholdms", 1000, 0),
         log_level=settings.choice("log.level", "info", LOG_LEVELS),
         slow_request_ms=settings.integer("log.slowRequestMs", 0, 0),
@@ -242,9 +235,14 @@ def _storage(settings: Settings) -> str:
     return settings.choice("storage", default, engine_names())
 
 
-def _four_letter_words(settings: Settings, read_only_mode: bool) -> frozenset[str]:
+def _four_letter_words(settings: Settings) -> frozenset[str]:
     """srvr is always among them, and isro in read-only mode, as ZooKeeper's own scripts need them."""
     key = "4lw.commands.whitelist"
+    read_only_mode = settings.boolean("readonlymode.enabled", False)
+    if read_only_mode:
+        settings.warning(
+            "readonlymode.enabled", "only lets the client port answer isro: nothing is served read-only"
+        )
     words = {word.strip() for word in (settings.text(key) or "").split(",")} - {""}
     if "*" in words:
         return WORDS

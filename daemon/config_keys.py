@@ -77,6 +77,11 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
         "snapSizeLimitInKb snapshot.compression.method snapshotSizeFactor forceSnapshotSync"
         " serializeLastProcessedZxid.enabled",
     ),
+    ("what was applied is flushed to the storage engine by itself, every few seconds", "snapCount"),
+    (
+        "log is dropped by itself, once flushed past; autopurge.snapRetainCount says how much stays",
+        "autopurge.purgeInterval",
+    ),
     (_TRUST, "snapshot.trust.empty db.autocreate digest.enabled"),
     (_LOG, "preAllocSize txnLogSizeLimitInKb"),
     (_BATCH, "flushDelay maxWriteQueuePollTime maxBatchSize"),

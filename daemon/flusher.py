@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -13,6 +14,10 @@ from ..storage.state import State
 _TXNS: Final = 50_000
 _SECONDS: Final = 2.0
 """A restart replays what came since the last flush: so much at the most, so that it stays quick."""
+_BYTES: Final = 64 << 20
+"""As much log since the last flush makes one due, too."""
+_BEHIND: Final = 8
+"""Times as much as makes a flush due: what comes on top is held back, so that memory stays bounded."""
 _RETRY: Final = 5.0
 _TURN: Final = 0.005
 _PAUSE: Final = 0.001
@@ -21,7 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Flusher:
-    """Flushes after so many transactions or seconds, whichever comes first; one flush at a time."""
+    """Flushes after so many transactions, bytes or seconds, whichever comes first; one flush at a time.
+
+    behind: so much waits for the engine that clients should be held back. caught_up is called, on the
+    loop, when that is over.
+    """
 
     def __init__(self, state: State, txn_log: Log, retain: int) -> None:
         """retain: how many full log segments stay for servers that lag behind."""
@@ -32,12 +41,18 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = state.zxid
+        self._written = txn_log.written
         self.failure: str | None = None
+        self.behind = False
+        self.caught_up: Callable[[], None] = lambda: None
 
     def applied(self) -> None:
         """Transactions were applied: flush now or soon."""
+        due = max((self._state.zxid - self._flushed) / _TXNS, (self._log.written - self._written) / _BYTES)
+        if due >= _BEHIND:
+            self.behind = True
         if self._task is None:
-            if self._state.zxid - self._flushed >= _TXNS and self.failure is None:
+            if due >= 1 and self.failure is None:
                 self._begin()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._begin)
@@ -71,7 +86,7 @@ class Flusher:
     async def _flush(self) -> None:
         table = self._state.table
         engine = table.engine
-        zxid = self._state.zxid
+        zxid, written = self._state.zxid, self._log.written
         rows = self._state.freeze()
 
         def commit() -> None:
@@ -98,4 +113,7 @@ class Flusher:
         if self.failure is not None:
             log.info("flush works again")
             self.failure = None
-        self._flushed = zxid
+        self._flushed, self._written = zxid, written
+        if self.behind:
+            self.behind = False
+            self.caught_up()

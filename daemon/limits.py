@@ -51,9 +51,9 @@ class Limits:
         if not self._by_host[host]:
             del self._by_host[host]
 
-    def took(self, connection: Connection, size: int, outstanding: int) -> None:
+    def took(self, connection: Connection, size: int, outstanding: int, behind: bool) -> None:
         """So many bytes of requests came from a connection with others under way; outstanding counts the
-        writes of all connections. Hold it back if that is too much."""
+        writes of all connections, behind says that storage can't follow. Hold it back if that is too much."""
         connection.taken += size
         self._bytes += size
         if (
@@ -61,15 +61,16 @@ class Limits:
             or connection.taken > _LINE_BYTES
             or self._bytes > _BYTES
             or outstanding > self._outstanding
+            or behind
         ):
             connection.hold()
             self._held.add(connection)
 
-    def release(self, outstanding: int) -> None:
+    def release(self, outstanding: int, behind: bool) -> None:
         """Requests were answered: go on with whom that makes room for."""
         if not outstanding:
             self._bytes = 0
-        if self._held and self._bytes <= _BYTES and outstanding <= self._outstanding:
+        if self._held and not behind and self._bytes <= _BYTES and outstanding <= self._outstanding:
             for connection in list(self._held):
                 line = len(connection.waiting)
                 if not line:

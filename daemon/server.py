@@ -44,6 +44,8 @@ _WRITES: Final = frozenset(
     )
 )
 _OPS: Final = {op: INT.pack(op) for op in _WRITES}
+_QUIET: Final = 60.0
+"""Seconds between two log lines about quotas."""
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
 
 
@@ -79,6 +81,7 @@ class Server:
         self._stamped = 0.0
         self._head = b""
         self._refusal: str | None = None
+        self._quiet_until = 0.0
 
     @property
     def trace_mask(self) -> int:
@@ -91,6 +94,7 @@ class Server:
 
     async def start(self) -> None:
         """Bring the state up to date and begin to serve."""
+        self.flusher.caught_up = self._release
         await self.consensus.start(self)
         self.serving = True
 
@@ -213,7 +217,7 @@ class Server:
             log.debug("session %#x: %d requests, %d bytes", connection.session_id, count, size)
         self._send()
         if connection.waiting:
-            self._limits.took(connection, size, self.outstanding)
+            self._limits.took(connection, size, self.outstanding, self.flusher.behind)
         else:
             connection.taken = 0
 
@@ -345,16 +349,14 @@ class Server:
         self.outstanding -= answered
         if self.writes.sessions:
             self._follow_sessions(now)
-        if self.writes.warnings:
-            for warning in self.writes.warnings:
-                log.warning("%s", warning)
-            self.writes.warnings.clear()
+        if self.writes.excesses:
+            self._count_excesses(now)
         if self._refusal is not None:
             log.info("writes are taken again")
             self._refusal = None
         self.flusher.applied()
         self._send()
-        self._limits.release(self.outstanding)
+        self._release()
 
     def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
         """Refuse what was definitely not done; close the connection where nobody can know."""
@@ -378,7 +380,7 @@ class Server:
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
             self._move_up(connection)
         self._send()
-        self._limits.release(self.outstanding)
+        self._release()
 
     def reached(self, waiters: Iterable[Waiter]) -> None:
         """Answer syncs: with their path, as ZooKeeper does."""
@@ -393,7 +395,7 @@ class Server:
             connection.reply(xid, self.state.zxid, 0, body)
             self._move_up(connection)
         self._send()
-        self._limits.release(self.outstanding)
+        self._release()
 
     def leading(self, generation: int | None) -> None:
         """Begin or end to look after the sessions."""
@@ -409,6 +411,19 @@ class Server:
                     watcher.event(event, where, zxid)
                     if self._debug and self.trace_mask & Trace.EVENT_DELIVERY:
                         log.debug("session %#x: event %d for %r", watcher.session_id, event, where)
+
+    def _count_excesses(self, now: float) -> None:
+        """Count every write that went over a quota, and log the first one a minute."""
+        for path, excess in self.writes.excesses:
+            namespace = path.split(b"/")[1].decode()
+            self.stats.quotas_exceeded[namespace] += 1
+            if now >= self._quiet_until:
+                self._quiet_until = now + _QUIET
+                log.warning("quota exceeded: %s %s", path.decode(), excess)
+        self.writes.excesses.clear()
+
+    def _release(self) -> None:
+        self._limits.release(self.outstanding, self.flusher.behind)
 
     def _follow_sessions(self, now: float) -> None:
         changes, self.writes.sessions = self.writes.sessions, []

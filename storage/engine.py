@@ -7,6 +7,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 
+from .directories import make_directory
+
 GROUP = "znoded.storage"
 """The entry-point group in which a distribution names its engines."""
 
@@ -101,7 +103,7 @@ def open_engine(name: str, directory: Path) -> Engine:
             raise ValueError(f"no storage engine {name!r}; installed: {', '.join(engine_names())}")
         point = installed[name]
     engine: Callable[[Path], Engine] = point.load()
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     return engine(directory)
 
 

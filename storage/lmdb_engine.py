@@ -7,15 +7,18 @@ import os
 import resource
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from heapq import merge
 from itertools import chain, groupby, islice, takewhile
 from pathlib import Path
+from shutil import rmtree
 from struct import Struct
 from threading import Condition
 
 import lmdb
 
+from .directories import sync_directory
 from .engine import EngineFull, end_of
 
 # Address space only: the file is as long as its data, and pages are mapped as they are touched.
@@ -134,20 +137,14 @@ class LmdbEngine(LmdbView):
         self._filling = self._lent = False
         self._filled = 0
         try:
-            self._env = _open(path)
-            # Both tables have names, because the nameless one would show the names as keys.
-            self._short = self._env.open_db(b"short")
-            long = self._env.open_db(b"long")
+            if not self._file.exists():
+                _create(path)
+            # Though it was there: who made it may have been killed before this.
+            sync_directory(directory)
+            self._env, self._short, long = _open(path)
             super().__init__(self._env.begin(self._short), long)
         except lmdb.Error as error:
             raise _as_os_error(error, self._file) from error
-        # LMDB syncs what it writes, but not the names of the files it makes.
-        for made in (path, directory):
-            descriptor = os.open(made, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     @property
     def size(self) -> int:
@@ -224,7 +221,26 @@ class LmdbEngine(LmdbView):
         self._env.close()
 
 
-def _open(path: Path) -> lmdb.Environment:
+def _create(path: Path) -> None:
+    """Make an empty store that is whole and on disk before it takes its name: LMDB refuses one whose
+    first pages were cut off by a power cut."""
+    new = path.with_name(path.name + ".new")
+    with suppress(FileNotFoundError):
+        rmtree(new)
+    env, _, _ = _open(new)
+    env.close()
+    sync_directory(new)
+    new.rename(path)
+
+
+def _open(path: Path) -> tuple[lmdb.Environment, lmdb._Database, lmdb._Database]:
+    """The environment, made if it is not there, with its tables for short and for long keys."""
+    env = _map(path)
+    # Both have names, because the nameless one would show the names as keys.
+    return env, env.open_db(b"short"), env.open_db(b"long")
+
+
+def _map(path: Path) -> lmdb.Environment:
     # A map cannot grow while anyone reads, so it starts beyond all need, or at half of what a limited
     # process may address: more would take it from the heap.
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -18,6 +18,7 @@ from contextlib import suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from .directories import make_directory, sync_directory
 from .segment import (
     RECORD,
     START,
@@ -65,7 +66,7 @@ class Log:
 
     last_zxid: the last record appended. durable_zxid: the last one on disk. Both are 0 at first.
     first_zxid: no record before it is held, and every one from it on. size: bytes of log held.
-    cut: bytes of torn tail that were cut when the log was opened.
+    Since it was opened: written, bytes made durable; cut, bytes of torn tail that were cut then.
     """
 
     def __init__(self, directory: Path, *, segment_size: int = 64 << 20) -> None:
@@ -78,9 +79,9 @@ class Log:
         self._end = START
         self._zeroed = 0
         self.cut = 0
+        self.written = 0
         self.last_zxid = self.durable_zxid = 0
-        directory.mkdir(exist_ok=True)
-        _sync_directory(directory.parent)
+        make_directory(directory)
         for left in directory.glob("log.*" + _NEW):
             left.unlink()
         names = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
@@ -206,6 +207,7 @@ class Log:
             raise LogFull(error.errno, f"no room in {segment.path}: {error.strerror}") from error
         os.fdatasync(self._fd)
         self._end = end
+        self.written += length
         self.durable_zxid = bodies[-1][1]
 
     def _roll(self, size: int) -> None:
@@ -249,11 +251,11 @@ class Log:
         self._segments.append(segment)
         self._fd, self._end, self._zeroed = fd, end, end
         self.durable_zxid = last
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     def _remove(self, segment: Segment) -> None:
         segment.path.unlink()
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     def _recover(self, tail: Segment) -> None:
         """Find the end of the last segment; cut a torn batch behind it."""
@@ -303,11 +305,3 @@ def _read(segments: list[Segment], after: int, durable: int) -> Iterator[tuple[i
         if last < goal:
             raise LogDamaged(f"{segment.path}: damaged at offset {end}: ends with {last:#x}, not {goal:#x}")
         after = goal
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -109,14 +109,15 @@ def _decode_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]
 class Writes:
     """Applies transactions, one after the other; events of the last one stand in .events.
 
-    .sessions and .warnings gather until the caller clears them."""
+    .sessions and .excesses gather until the caller clears them."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.events: list[Event] = []
         self.sessions: list[tuple[Session | None, int]] = []
         """What became of sessions: (the new one, its id) or (None, the id of one that ended)."""
-        self.warnings: list[str] = []
+        self.excesses: list[tuple[bytes, quota.Excess]] = []
+        """Writes that went over the quota of a path, refused or not."""
         self._session = 0
         self._flags = 0
         self._txn = b""
@@ -479,9 +480,9 @@ class Writes:
         excess = quota.excess(quota.parse(data_of(limits)), quota.parse(data_of(usage)), count, size)
         if excess is None:
             return
+        self.excesses.append((quota_path, excess))
         if excess.hard and self._flags & ENFORCE_QUOTA:
             raise ZkError(Code.QUOTAEXCEEDED, quota_path.decode())
-        self.warnings.append(f"quota of {quota_path.decode()} exceeded: {excess}")
 
     def _add_usage(self, path: bytes, count: int, size: int) -> None:
         quota_path = self._quota_of(path)
