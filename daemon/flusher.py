@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Flusher:
     """Flushes after so many transactions, bytes or seconds, whichever comes first; one flush at a time.
 
-    behind: so much waits for the engine that clients should be held back. caught_up is called, on the
-    loop, when that is over.
+    behind: so much waits for the engine that clients should be held back; caught_up is called, on the
+    loop, when that is over. refusal: why no more writes are taken, because flushes fail for so long.
     """
 
     def __init__(self, state: State, txn_log: Log, retain: int) -> None:
@@ -44,18 +44,31 @@ class Flusher:
         self._written = txn_log.written
         self.failure: str | None = None
         self.behind = False
+        self.refusal: str | None = None
         self.caught_up: Callable[[], None] = lambda: None
 
     def applied(self) -> None:
         """Transactions were applied: flush now or soon."""
         due = max((self._state.zxid - self._flushed) / _TXNS, (self._log.written - self._written) / _BYTES)
         if due >= _BEHIND:
-            self.behind = True
+            self._overflow()
         if self._task is None:
             if due >= 1 and self.failure is None:
                 self._begin()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._begin)
+
+    def _overflow(self) -> None:
+        if self.failure is None:
+            self.behind = True
+        elif self.refusal is None:
+            self.refusal = f"storage takes nothing more: {self.failure}"
+            log.error("writes refused: %s", self.refusal)
+
+    def _catch_up(self) -> None:
+        if self.behind:
+            self.behind = False
+            self.caught_up()
 
     async def close(self) -> None:
         """Flush what is left."""
@@ -108,12 +121,12 @@ class Flusher:
             if self.failure is None:
                 log.error("flush failed, will be tried again: %s", error)
             self.failure = str(error)
+            self._catch_up()
             return
         table.flushed()
         if self.failure is not None:
             log.info("flush works again")
             self.failure = None
         self._flushed, self._written = zxid, written
-        if self.behind:
-            self.behind = False
-            self.caught_up()
+        self.refusal = None
+        self._catch_up()

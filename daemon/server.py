@@ -243,6 +243,8 @@ class Server:
         if op == ops.CLOSE_SESSION:
             body = b""
         try:
+            if self.flusher.refusal is not None:
+                raise NotServing(self.flusher.refusal)
             self.consensus.propose(self._head + _OPS[op] + body, (connection, xid, connection.heard))
         except NotServing:
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")

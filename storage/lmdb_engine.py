@@ -235,12 +235,12 @@ def _create(path: Path) -> None:
 
 def _open(path: Path) -> tuple[lmdb.Environment, lmdb._Database, lmdb._Database]:
     """The environment, made if it is not there, with its tables for short and for long keys."""
-    env = _map(path)
+    env = _environment(path)
     # Both have names, because the nameless one would show the names as keys.
     return env, env.open_db(b"short"), env.open_db(b"long")
 
 
-def _map(path: Path) -> lmdb.Environment:
+def _environment(path: Path) -> lmdb.Environment:
     # A map cannot grow while anyone reads, so it starts beyond all need, or at half of what a limited
     # process may address: more would take it from the heap.
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
