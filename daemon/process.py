@@ -17,6 +17,7 @@ import uvloop
 from ..api.port import ClientPort
 from ..api.words import AdminPort
 from ..consensus.standalone import Standalone
+from ..storage.directories import make_directory
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged
 from ..storage.state import State
@@ -47,7 +48,7 @@ class Occupied(OSError):
 
 def _occupy(directory: Path) -> int:
     """Keep every other server out of a data directory for as long as this process lives."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     path = directory / "znoded.lock"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -65,7 +66,6 @@ async def _run(config: Config) -> int:
     async with AsyncExitStack() as stack:
         lock = _occupy(config.data_dir)
         stack.callback(os.close, lock)
-        config.data_log_dir.mkdir(parents=True, exist_ok=True)
         engine = open_engine(config.storage, config.data_dir)
         stack.callback(engine.close)
         txn_log = Log(config.data_log_dir / "log")
