@@ -1,0 +1,523 @@
+"""Clients that mean harm, or are broken: they get an end or an error, and nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ..daemons import LINE, Daemon, until
+from ..zookeeper.raw import (
+    Acl,
+    Closed,
+    Connection,
+    Event,
+    Granted,
+    Item,
+    Op,
+    Reader,
+    Reply,
+    acls,
+    blob,
+    bool_,
+    int_,
+    long,
+    text,
+)
+
+MAX_BUFFER = 0xFFFFF
+PER_ADDRESS = 100
+SETTINGS = f"""
+tickTime=100
+minSessionTimeout=200
+maxClientCnxns={PER_ADDRESS}
+globalOutstandingLimit=200
+4lw.commands.whitelist=*
+"""
+IMPATIENT = """
+from znoded.api import port, zookeeper
+port.PATIENCE = zookeeper._PATIENCE = 1.0
+"""
+MB = 1 << 20
+OPEN = acls([Acl(31, "world", "anyone")])
+CONNECT = int_(0) + long(0) + int_(4000) + long(0) + blob(bytes(16)) + bool_(False)
+
+
+class Canary(threading.Thread):
+    """An ordinary client, from an address of its own: it writes and reads one znode, on and on."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        super().__init__(daemon=True)
+        self._connection = session(server, "127.0.0.9")
+        self._ended = threading.Event()
+        self.rounds = 0
+        self.longest = 0.0
+        self.failure: object = None
+
+    def run(self) -> None:
+        ask(self._connection, Op.create, text("/canary") + blob(b"") + OPEN + int_(0))
+        while not self._ended.is_set():
+            value = blob(b"%d" % self.rounds)
+            began = time.monotonic()
+            written = ask(self._connection, Op.setData, text("/canary") + value + int_(-1))
+            read = ask(self._connection, Op.getData, text("/canary") + bool_(False))
+            self.longest = max(self.longest, time.monotonic() - began)
+            if not (written.err == read.err == 0 and read.body.startswith(value)):
+                self.failure = written, read
+                return
+            self.rounds += 1
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+        self._connection.drop()
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    server = Daemon(tmp_path_factory.mktemp("hostile"), SETTINGS, IMPATIENT)
+    server.start()
+    yield server
+    assert server.stop() == 0
+    assert not [line for line in server.log.splitlines() if not LINE.match(line)]
+    assert not [line for line in server.log.splitlines() if "ERROR" in line or "Traceback" in line]
+    server.restart()
+    server.kill()
+
+
+@pytest.fixture(autouse=True)
+def canary(daemon: Daemon, record_property: Callable[[str, object], None]) -> Iterator[Canary]:
+    """Is served all through a test, and after it."""
+    bird = Canary(daemon.address)
+    bird.start()
+    yield bird
+    rounds = bird.rounds
+    until(lambda: bird.rounds > rounds + 1 or bird.failure or not bird.is_alive(), "an answer to the canary")
+    bird.end()
+    assert bird.failure is None
+    record_property("longest_round_of_the_canary", bird.longest)
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[Connection]:
+    """Somebody with a session."""
+    connection = session(daemon.address)
+    yield connection
+    connection.drop()
+
+
+def connected(server: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> Connection:
+    """A connection from that address; buffer: bytes for what it has sent, and for what it has not read."""
+    sock = socket.socket()
+    sock.settimeout(10)
+    if buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.bind((source, 0))
+    sock.connect(server)
+    return Connection(sock)
+
+
+def session(server: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> Connection:
+    connection = connected(server, source, buffer)
+    assert isinstance(connection.connect(30_000, 0, bytes(16), 0), Granted)
+    return connection
+
+
+def ask(connection: Connection, op: int, body: bytes = b"") -> Reply:
+    """A request and its answer."""
+    xid = connection.send(op, body)
+    answer = connection.read()
+    assert isinstance(answer, Reply), answer
+    assert answer.xid == xid
+    return answer
+
+
+def create(path: str, data: bytes = b"", acl: bytes = OPEN, flags: int = 0) -> bytes:
+    return text(path) + blob(data) + acl + int_(flags)
+
+
+def get(path: str) -> bytes:
+    return text(path) + bool_(False)
+
+
+def framed(xid: int, op: int, body: bytes) -> bytes:
+    return int_(8 + len(body)) + int_(xid) + int_(op) + body
+
+
+def port_of(connection: Connection) -> int:
+    port: int = connection.sock.getsockname()[1]
+    return port
+
+
+def log_of(daemon: Daemon, port: int) -> list[str]:
+    """The lines about the connection from that port."""
+    return [line for line in daemon.log.splitlines() if f"port {port}:" in line]
+
+
+def push(connection: Connection, data: bytes, times: int) -> int:
+    """Send data so many times, or until the server takes no more for a while; how often it was sent."""
+    connection.sock.settimeout(0.3)
+    for sent in range(times):
+        at = 0
+        try:
+            while at < len(data):
+                at += connection.sock.send(data[at:])
+        except OSError:
+            return sent
+    return times
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        "garbage",
+        [
+            b"\0" * 64,
+            b"\xff" * 64,
+            bytes(range(256)) * 40,
+            b"GET / HTTP/1.0\nForged: 2026-01-01T00:00:00.000+00:00 ERROR daemon.server: hacked\n\n",
+            int_(44) + b"\x7f" * 44,
+            int_(MAX_BUFFER + 1) + bytes(100),
+            int_(-5) + CONNECT + bytes(20),
+        ],
+        ids=range(7),
+    )
+    def test_garbage_is_closed_and_logged_once(self, daemon: Daemon, garbage: bytes) -> None:
+        connection = connected(daemon.address)
+        connection.write(garbage)
+        assert isinstance(connection.read(), Closed)
+        assert len(log_of(daemon, port_of(connection))) == 1
+
+    def test_silence_and_half_a_handshake_are_closed_and_logged_once(self, daemon: Daemon) -> None:
+        starts = b"", int_(len(CONNECT))[:3], int_(len(CONNECT)), int_(len(CONNECT)) + CONNECT[:-1], b"stmk"
+        stalled = [connected(daemon.address) for _ in starts]
+        for connection, start in zip(stalled, starts, strict=True):
+            connection.write(start)
+        for connection in stalled:
+            assert isinstance(connection.read(), Closed)
+            assert len(log_of(daemon, port_of(connection))) == 1
+
+    def test_a_handshake_may_come_byte_by_byte(self, daemon: Daemon) -> None:
+        connection = connected(daemon.address)
+        for byte in int_(len(CONNECT)) + CONNECT + framed(1, Op.exists, get("/")):
+            connection.write(bytes((byte,)))
+        assert len(connection._receive()) == 37
+        assert isinstance(connection.read(), Reply)
+
+    def test_a_truncated_frame_ends_with_its_client(self, daemon: Daemon, client: Connection) -> None:
+        client.write(framed(1, Op.create, create("/truncated"))[:-1])
+        client.sock.shutdown(socket.SHUT_WR)
+        assert isinstance(client.read(), Closed)
+        assert not log_of(daemon, port_of(client))
+
+    @pytest.mark.parametrize("size", [-(1 << 31), -1, 0, 7, MAX_BUFFER + 1, (1 << 31) - 1])
+    def test_a_frame_of_absurd_length_is_closed(self, daemon: Daemon, client: Connection, size: int) -> None:
+        client.write(int_(size) + bytes(20))
+        assert isinstance(client.read(), Closed)
+        assert len(log_of(daemon, port_of(client))) == 1
+
+    def test_a_flood_of_connects_ends_at_maxClientCnxns(self, daemon: Daemon) -> None:
+        flood = [connected(daemon.address, "127.0.0.3") for _ in range(4 * PER_ADDRESS)]
+        for connection in flood:
+            connection.write(int_(len(CONNECT)) + CONNECT)
+        granted = sum(isinstance(connection._receive(), bytes) for connection in flood)
+        assert granted == PER_ADDRESS
+        assert daemon.log.count("127.0.0.3 has 100 connections already") == 1
+        for connection in flood:
+            connection.drop()
+        until(lambda: isinstance(connected(daemon.address, "127.0.0.3").connect(4000, 0, b"", 0), Granted))
+
+    def test_connects_that_come_and_go_leave_nothing(self, daemon: Daemon) -> None:
+        def come_and_go() -> None:
+            for number in range(500):
+                connection = connected(daemon.address, "127.0.0.4")
+                connection.write(int_(len(CONNECT))[: number % 5])
+                connection.drop()
+
+        come_and_go()
+        before = daemon.memory
+        for _ in range(3):
+            come_and_go()
+        assert daemon.memory - before < 3 * MB
+
+
+class TestThoseWhoDoNotRead:
+    def test_reads_of_large_data_hold_the_client_back(self, daemon: Daemon, client: Connection) -> None:
+        ask(client, Op.create, create("/large", bytes(900_000)))
+        before = daemon.memory
+        greedy = session(daemon.address, "127.0.0.5", buffer=1 << 16)
+        sent = push(greedy, framed(7, Op.getData, get("/large")) * 100, 5000)
+        assert sent < 5000
+        assert daemon.memory - before < 40 * MB
+        greedy.sock.settimeout(10)
+        for _ in range(20):
+            answer = greedy.read()
+            assert isinstance(answer, Reply)
+            assert len(answer.body) == 4 + 900_000 + 68
+        greedy.drop()
+
+    def test_reads_behind_a_write_do_not_gather_without_end(self, daemon: Daemon, client: Connection) -> None:
+        ask(client, Op.create, create("/large", bytes(900_000)))
+        before = daemon.memory
+        greedy = session(daemon.address, "127.0.0.5", buffer=1 << 16)
+        write = framed(1, Op.setData, text("/large-") + blob(b"") + int_(-1))
+        push(greedy, write + framed(2, Op.getData, get("/large")) * 1000, 5)
+        assert daemon.memory - before < 120 * MB
+        greedy.drop()
+
+    def test_small_answers_hold_the_client_back_too(self, daemon: Daemon) -> None:
+        before = daemon.memory
+        greedy = session(daemon.address, "127.0.0.5", buffer=1 << 14)
+        sent = push(greedy, framed(7, Op.getData, get("/")) * 1000, 1000)
+        assert sent < 1000
+        assert daemon.memory - before < 20 * MB
+        greedy.sock.settimeout(10)
+        for _ in range(sent * 1000):
+            assert isinstance(greedy.read(), Reply)
+        greedy.drop()
+
+    def test_writes_of_large_data_are_bounded_in_bytes(self, daemon: Daemon) -> None:
+        before = daemon.memory
+        many = [session(daemon.address, "127.0.0.5") for _ in range(4)]
+        most = 0
+        for connection in many:
+            assert ask(connection, Op.create, create(f"/bytes{port_of(connection)}")).err == 0
+
+        def write(connection: Connection) -> None:
+            path = text(f"/bytes{port_of(connection)}")
+            for xid in range(60):
+                connection.write(framed(xid, Op.setData, path + blob(bytes(900_000)) + int_(-1)))
+
+        writers = [threading.Thread(target=write, args=(connection,)) for connection in many]
+        for writer in writers:
+            writer.start()
+        for connection in many:
+            for xid in range(60):
+                answer = connection.read()
+                assert isinstance(answer, Reply)
+                assert (answer.xid, answer.err) == (xid, 0)
+                most = max(most, daemon.memory)
+            connection.drop()
+        for writer in writers:
+            writer.join()
+        assert most - before < 150 * MB
+
+    def test_who_does_not_read_its_events_is_dropped(self, daemon: Daemon, client: Connection) -> None:
+        path = "/" + "e" * 400_000
+        before = daemon.memory
+        deaf = session(daemon.address, "127.0.0.6", buffer=1 << 16)
+        assert ask(deaf, Op.addWatch, text("/") + int_(1)).err == 0
+        assert ask(client, Op.create, create(path)).err == 0
+        most = 0
+        while not log_of(daemon, port_of(deaf)):
+            assert ask(client, Op.setData, text(path) + blob(b"x") + int_(-1)).err == 0
+            most = max(most, daemon.memory)
+        assert len(log_of(daemon, port_of(deaf))) == 1
+        assert most - before < 150 * MB
+        ask(client, Op.delete, text(path) + int_(-1))
+        deaf.drop()
+
+    def test_a_large_answer_is_no_reason_to_drop_who_reads_slowly(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        """A list of children of 64 MB that has just begun to be read, and then events."""
+        assert ask(client, Op.create, create("/many")).err == 0
+        for number in range(80):
+            assert ask(client, Op.create, create(f"/many/{number:0800000}")).err == 0
+        slow = session(daemon.address, "127.0.0.6", buffer=1 << 16)
+        assert ask(slow, Op.addWatch, text("/event") + int_(0)).err == 0
+        slow.send(Op.getChildren, get("/many"))
+        assert slow.sock.recv(1, socket.MSG_PEEK)
+        for kind in range(20):
+            body = create("/event") if kind % 2 == 0 else text("/event") + int_(-1)
+            assert ask(client, Op.delete if kind % 2 else Op.create, body).err == 0
+        answer = slow.read()
+        assert isinstance(answer, Reply)
+        assert len(answer.body) == 4 + 80 * 800_004
+        assert [isinstance(slow.read(), Event) for _ in range(20)] == [True] * 20
+        slow.drop()
+
+    def test_an_expired_session_takes_its_stuck_connection_along(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        assert ask(client, Op.create, create("/stuck", bytes(900_000))).err == 0
+        stuck = connected(daemon.address, "127.0.0.7", buffer=1 << 16)
+        assert isinstance(stuck.connect(200, 0, bytes(16), 0), Granted)
+        push(stuck, framed(7, Op.getData, get("/stuck")) * 100, 1000)
+        until(lambda: f"expiring session {stuck.session:#x}" in daemon.log, "the expiry")
+        until(lambda: f"127.0.0.7:{port_of(stuck)}" not in word(daemon, b"cons"), "the end")
+        stuck.drop()
+
+
+def word(daemon: Daemon, name: bytes) -> str:
+    with socket.create_connection(daemon.address, 10) as sock:
+        sock.sendall(name)
+        return b"".join(iter(lambda: sock.recv(1 << 16), b"")).decode()
+
+
+MALFORMED = [
+    b"",
+    b"\0",
+    int_(-1),
+    int_(-5) + b"/zookeeper",
+    int_((1 << 31) - 1),
+    text("/x") + b"\xff" * 50,
+    int_(2) + b"/\xff" + bytes(40),
+    text("/x") + int_((1 << 31) - 1) * 3,
+    text("/x") + blob(b"") + int_((1 << 31) - 1) + bytes(30),
+    long(0) + int_((1 << 31) - 1),
+    int_(14) + b"\0" + int_(-1) + int_(14) + b"\0" + int_(-1),
+]
+
+
+class TestRequests:
+    @pytest.mark.parametrize("op", [0, -1, -10, -100, 20, 99, 1000, (1 << 31) - 1])
+    def test_an_unknown_request_is_told_so_and_closed(
+        self, daemon: Daemon, client: Connection, op: int
+    ) -> None:
+        assert ask(client, op)[1:3] == (-1, -6)
+        assert isinstance(client.read(), Closed)
+        assert len(log_of(daemon, port_of(client))) == 1
+
+    def test_sasl_is_answered_without_a_token(self, client: Connection) -> None:
+        assert ask(client, 102, blob(b"credentials"))[1:] == (0, 0, int_(-1))
+        assert ask(client, Op.exists, get("/")).err == 0
+
+    @pytest.mark.parametrize("op", [op for op in Op if op not in (Op.auth, Op.close, Op.error, Op.ping)])
+    def test_a_malformed_body_is_an_error_or_an_end(self, daemon: Daemon, op: int) -> None:
+        many = [session(daemon.address, "127.0.0.8") for _ in MALFORMED]
+        for connection, body in zip(many, MALFORMED, strict=True):
+            connection.send(op, body)
+        for connection in many:
+            assert isinstance(connection.read(), Reply | Closed | Event)
+            connection.drop()
+
+    def test_requests_close_to_jute_maxbuffer(self, client: Connection) -> None:
+        for path in ("/brim", "/" + "b" * 200_000):
+            room = MAX_BUFFER - 8 - len(create(path))
+            assert ask(client, Op.create, create(path, bytes(room))).err == 0
+            assert len(ask(client, Op.getData, get(path)).body) == 4 + room + 68
+            assert ask(client, Op.delete, text(path) + int_(-1)).err == 0
+        client.send(Op.create, create("/brim", bytes(MAX_BUFFER - 8 - len(create("/brim")) + 1)))
+        assert isinstance(client.read(), Closed)
+
+    def test_a_path_of_500_kB(self, client: Connection) -> None:
+        path = "/" + "p" * 500_000
+        assert ask(client, Op.create, create(path, b"x")).err == 0
+        assert ask(client, Op.getData, get(path)).body.startswith(blob(b"x"))
+        assert Reader(ask(client, Op.getChildren, get("/")).body).texts().count(path[1:]) == 1
+        assert ask(client, Op.create, create(path + "/" + "c" * 500_000)).err == 0
+        assert ask(client, Op.delete, text(path + "/" + "c" * 500_000) + int_(-1)).err == 0
+        assert ask(client, Op.delete, text(path) + int_(-1)).err == 0
+        assert ask(client, Op.exists, get("/a" * 250_000)).err == -101
+        assert ask(client, Op.create, create("/a" * 250_000)).err == -101
+
+    def test_a_thousand_levels(self, client: Connection) -> None:
+        paths = ["/deep" + "/d" * depth for depth in range(1000)]
+        assert ask(client, Op.addWatch, text("/deep") + int_(1)).err == 0
+        for path in paths:
+            client.send(Op.create, create(path))
+        seen = Counter(type(client.read()) for _ in range(2000))
+        assert seen == {Reply: 1000, Event: 1000}
+        answer = ask(client, Op.getAllChildrenNumber, text("/deep"))
+        assert answer.body == int_(999)
+        for path in reversed(paths):
+            client.send(Op.delete, text(path) + int_(-1))
+        answers = [client.read() for _ in range(2000)]
+        assert all(answer.err == 0 for answer in answers if isinstance(answer, Reply))
+
+    def test_an_acl_of_ten_thousand_entries(self, client: Connection) -> None:
+        entries = [Acl(31, "world", "anyone")]
+        entries += [Acl(1, "digest", f"user{number}:x") for number in range(9_999)]
+        assert ask(client, Op.create, create("/acl", acl=acls(entries))).err == 0
+        assert Reader(ask(client, Op.getACL, text("/acl")).body).acls() == entries
+        assert ask(client, Op.delete, text("/acl") + int_(-1)).err == 0
+
+    def test_a_multi_of_ten_thousand_creates_and_one_that_fails_at_its_end(self, client: Connection) -> None:
+        def multi(*parts: tuple[int, bytes]) -> bytes:
+            chain = (int_(op) + b"\0" + int_(-1) + body for op, body in parts)
+            return b"".join(chain) + int_(-1) + b"\1" + int_(-1)
+
+        def count() -> int:
+            return Reader(ask(client, Op.getAllChildrenNumber, text("/multi")).body).int_()
+
+        assert ask(client, Op.create, create("/multi")).err == 0
+        creates = [(int(Op.create), create(f"/multi/{number}")) for number in range(10_000)]
+        assert ask(client, Op.multi, multi(*creates, (Op.delete, text("/none") + int_(-1)))).err == 0
+        assert count() == 0
+        assert ask(client, Op.multi, multi(*creates)).err == 0
+        assert count() == 10_000
+        deletes = [(int(Op.delete), text(f"/multi/{number}") + int_(-1)) for number in range(10_000)]
+        assert ask(client, Op.multi, multi(*deletes)).err == 0
+        assert count() == 0
+
+    def test_identities_end_where_a_transaction_can_carry_no_more(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        answer: Item = Reply(0, 0, 0, b"")
+        known = 0
+        while answer == Reply(-4, 0, 0, b"") or known == 0:
+            client.send(Op.auth, int_(0) + text("digest") + blob(b"u%d" % known + bytes(3000)), xid=-4)
+            answer = client.read()
+            known += 1
+            assert known < 100
+            if answer == Reply(-4, 0, 0, b""):
+                assert ask(client, Op.setData, text("/canary") + blob(b"") + int_(99)).err == -103
+        assert answer == Reply(-4, 0, -115, b"")
+        assert isinstance(client.read(), Closed)
+        assert len(log_of(daemon, port_of(client))) == 1
+
+    def test_no_client_writes_lines_of_the_log(self, daemon: Daemon, client: Connection) -> None:
+        forged = "\n2026-01-01T00:00:00.000+00:00 ERROR daemon.server: forged"
+        client.send(Op.create, create("/x" + forged))
+        client.send(Op.setData, text("/x" + forged) + blob(forged.encode()) + int_(-1))
+        client.send(Op.exists, text("/x" + forged) + bool_(True))
+        client.send(Op.auth, int_(0) + text(forged) + blob(forged.encode()), xid=-4)
+        while not isinstance(client.read(), Closed):
+            pass
+        assert not [line for line in daemon.log.splitlines() if line.startswith("2026-01-01T00:00:00.000")]
+
+    def test_the_limit_on_requests_in_flight_delays_and_refuses_nothing(self, daemon: Daemon) -> None:
+        many = [session(daemon.address, "127.0.0.8") for _ in range(4)]
+        for connection in many:
+            assert ask(connection, Op.create, create(f"/flight{port_of(connection)}")).err == 0
+            body = text(f"/flight{port_of(connection)}") + blob(b"x") + int_(-1)
+            connection.write(b"".join(framed(xid, Op.setData, body) for xid in range(2000)))
+        for connection in many:
+            answers = [connection.read() for _ in range(2000)]
+            assert [answer.xid for answer in answers if isinstance(answer, Reply)] == [*range(2000)]
+            assert all(answer.err == 0 for answer in answers if isinstance(answer, Reply))
+            connection.drop()
+
+
+def test_noise(daemon: Daemon, client: Connection) -> None:
+    """Requests with some bytes changed: the first znode of each kind they hit may be gone, the server not."""
+    seed = 1
+    requests = [
+        create("/noise", b"data"),
+        get("/noise"),
+        text("/noise") + blob(b"data") + int_(-1),
+        text("/noise") + OPEN + int_(-1),
+        int_(1) + b"\0" + int_(-1) + create("/noise/x") + int_(-1) + b"\1" + int_(-1),
+    ]
+    ops = [Op.create, Op.create2, Op.createTTL, Op.createContainer, Op.setData, Op.setACL, Op.multi]
+    ops += [Op.getData, Op.getACL, Op.setWatches, Op.setWatches2, Op.multiRead, Op.delete, Op.sync]
+    for round_ in range(2000):
+        body = bytearray(requests[round_ % len(requests)])
+        for _ in range(2):
+            seed = seed * 1103515245 + 12345 & 0x7FFFFFFF
+            body[seed % len(body)] = (seed >> 16) & 0xFF
+        client.send(ops[(seed >> 8) % len(ops)], bytes(body), xid=round_)
+    answered = 0
+    with contextlib.suppress(struct.error):
+        while answered < 2000:
+            answer = client.read()
+            assert not isinstance(answer, Closed)
+            answered += isinstance(answer, Reply)
