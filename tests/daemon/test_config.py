@@ -136,13 +136,13 @@ class TestDefaults:
         assert config.max_buffer == 1048575
         assert config.outstanding_limit == 1000
         assert config.listen_backlog == -1
-        assert (config.snap_count, config.snap_retain_count, config.purge_interval) == (100_000, 3, 0)
+        assert config.snap_retain_count == 3
         assert config.fsync_warning_ms == 1000
         assert (config.container_check_ms, config.container_max_per_minute) == (60_000, 10_000)
         assert config.container_max_never_used_ms == 0
         assert config.four_letter_words == {"srvr"}
-        switches = (config.skip_acl, config.enforce_quota, config.extended_types, config.read_only_mode)
-        assert switches == (False, False, False, False)
+        switches = (config.skip_acl, config.enforce_quota, config.extended_types)
+        assert switches == (False, False, False)
 
     def test_the_sample_is_without_fault(self) -> None:
         assert load(Path(__file__).parents[2] / "etc" / "zoo.cfg", {}).faults == ()
@@ -164,14 +164,11 @@ class TestValues:
             jute.maxbuffer=0x1fffff
             globalOutstandingLimit=500
             DigestAuthenticationProvider.superDigest={DIGEST}
-            readonlymode.enabled=true
             4lw.commands.whitelist=stat, ruok
             admin.enableServer=False
             admin.serverPort=8081
             admin.serverAddress=localhost
             autopurge.snapRetainCount=5
-            autopurge.purgeInterval=24
-            snapCount=1000
             extendedTypesEnabled=true
             enforceQuota=true
             skipACL=yes
@@ -206,17 +203,14 @@ class TestValues:
             skip_acl=True,
             enforce_quota=True,
             extended_types=True,
-            read_only_mode=True,
             container_check_ms=100,
             container_max_per_minute=10,
             container_max_never_used_ms=5000,
-            four_letter_words=frozenset({"srvr", "isro", "stat", "ruok"}),
+            four_letter_words=frozenset({"srvr", "stat", "ruok"}),
             admin_enabled=False,
             admin_address="localhost",
             admin_port=8081,
-            snap_count=1000,
             snap_retain_count=5,
-            purge_interval=24,
             fsync_warning_ms=50,
             log_level="debug",
             slow_request_ms=250,
@@ -343,6 +337,11 @@ class TestWarnings:
     def test_too_few_snapshots_become_three_as_in_zookeeper(self, home: Path) -> None:
         assert warnings(home, "autopurge.snapRetainCount=1") == [(1, "autopurge.snapRetainCount")]
         assert good(home, "autopurge.snapRetainCount=1").snap_retain_count == 3
+
+    def test_read_only_mode_allows_isro_and_no_more(self, home: Path) -> None:
+        assert warnings(home, "readonlymode.enabled=true") == [(1, "readonlymode.enabled")]
+        assert good(home, "readonlymode.enabled=true").four_letter_words == {"srvr", "isro"}
+        assert warnings(home, "readonlymode.enabled=false") == []
 
     def test_a_word_that_does_not_exist(self, home: Path) -> None:
         assert warnings(home, "4lw.commands.whitelist=stat, stats") == [(1, "4lw.commands.whitelist")]
