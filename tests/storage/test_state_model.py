@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -11,49 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from znoded.storage import ops
-from znoded.storage.acl import ALL, READ, WRITE, Acl, Identity
 from znoded.storage.jute import LONG
 from znoded.storage.memory_engine import MemoryEngine
 from znoded.storage.reads import Reads
 from znoded.storage.session import Session
 from znoded.storage.state import State
 from znoded.storage.watches import Watches
-from znoded.storage.writes import ENFORCE_QUOTA, EXTENDED_TYPES, Writes, transaction
+from znoded.storage.writes import Writes, transaction
 
+from .histories import Draws, del_quota, set_quota
 from .model import Model, Sender
-from .requests import OPEN, SUPER, Request, buffer, vector
+from .requests import SUPER, Request, buffer, vector
 from .rows import rows
 
-SIZES: Final = st.sampled_from([None, b"", b"x", b"some more", b"0123456789" * 3])
-NEW: Final = [
-    top + name
-    for top in (b"", b"/a", b"/a/b", b"/c", b"/a/s0000000000")
-    for name in (b"/a", b"/b", b"/s", b"/c")
-]
-BAD: Final = [
-    b"",
-    b"a",
-    b"a/b",
-    b"/a/",
-    b"//",
-    b"/a/..",
-    b"/\xff",
-    b"/a\0",
-    b"/none/a",
-    b"/a/b/c/none/d",
-    b"/zookeeper",
-]
-MINE: Final[tuple[Identity, ...]] = (("ip", "10.0.0.1"), ("digest", "me:hash"))
-ACLS: Final = [
-    (Acl(READ, "world", "anyone"),),
-    (Acl(ALL, "digest", "me:hash"),),
-    (Acl(ALL, "auth", ""),),
-    (Acl(WRITE | READ, "ip", "10.0.0.1"), Acl(ALL, "digest", "you:hash")),
-    (Acl(ALL, "world", "anyone"), Acl(ALL, "world", "anyone")),
-    (Acl(ALL, "nobody", "knows"),),
-    (),
-]
 Event: TypeAlias = tuple[int, bytes]
+SEEDS: Final = st.integers(0, 1 << 32)
 
 
 class Asker:
@@ -65,29 +38,6 @@ class Asker:
 
     def event(self, kind: int, path: bytes, zxid: int) -> None:
         raise AssertionError("nobody watches here")
-
-
-@st.composite
-def requests(draw: st.DrawFn, there: list[bytes], *, parts: bool = False) -> Request:
-    """A request that means something more often than not; parts: one that a multi may hold."""
-    kinds = [ops.CREATE] * 3 + [ops.CREATE2] * 2 + [ops.CREATE_CONTAINER, ops.CREATE_TTL]
-    kinds += [ops.DELETE] * 2 + [ops.SET_DATA] * 2 + [ops.CHECK]
-    op = draw(st.sampled_from(kinds if parts else [*kinds, ops.SET_ACL, ops.SET_ACL, ops.DELETE_CONTAINER]))
-    usual = {ops.CREATE_TTL: 5, ops.CREATE_CONTAINER: 4}.get(op)
-    flags = (
-        st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7])
-        if usual is None
-        else st.sampled_from([usual] * 4 + [0, 2, 6])
-    )
-    return Request(
-        op,
-        draw(st.sampled_from((NEW + there) * 3 + BAD)),
-        draw(SIZES),
-        draw(st.sampled_from([OPEN] * 12 + ACLS)),
-        draw(flags),
-        draw(st.sampled_from([-2, -1, 0, 1, 50, 50, 50, (1 << 40) - 1, 1 << 40])),
-        draw(st.sampled_from([-1, -1, -1, 0, 1])),
-    )
 
 
 class History(RuleBasedStateMachine):
@@ -134,57 +84,28 @@ class History(RuleBasedStateMachine):
         if isinstance(expected[1], list) and any(isinstance(result, int) for result in expected[1]):
             assert (rows(self.state), self.state.counters(), set(self.state.quotas)) == before
 
-    def draw_sender(self, data: st.DataObject) -> Sender:
-        known = sorted(self.model.sessions) or [77]
-        identities: list[tuple[Identity, ...]] = [MINE, MINE, MINE, (("ip", "10.0.0.2"),), SUPER]
-        return Sender(
-            data.draw(st.sampled_from(known * 5 + [77])),
-            data.draw(st.sampled_from(identities)),
-            data.draw(
-                st.sampled_from([ENFORCE_QUOTA | EXTENDED_TYPES] * 3 + [ENFORCE_QUOTA, EXTENDED_TYPES])
-            ),
-        )
-
     def there(self) -> list[bytes]:
         return sorted(path for path in self.model.nodes if not path.startswith(b"/zookeeper/quota/"))
 
-    @initialize()
-    def a_first_session(self) -> None:
+    @initialize(limit=st.integers(-1, 4))
+    def a_first_session_and_a_quota(self, limit: int) -> None:
         self.open_session(1)
+        self.change_quota(b"/a", limit, spoilt=False)
 
-    @rule(data=st.data())
-    def request(self, data: st.DataObject) -> None:
-        self.ask(self.draw_sender(data), data.draw(requests(self.there())))
-
-    @rule(data=st.data())
-    def several_requests(self, data: st.DataObject) -> None:
-        for _ in range(4):
-            self.ask(self.draw_sender(data), data.draw(requests(self.there())))
-
-    @rule(data=st.data())
-    def multi(self, data: st.DataObject) -> None:
-        parts = data.draw(st.lists(requests(self.there(), parts=True), max_size=5))
-        self.ask(self.draw_sender(data), Request(ops.MULTI, parts=tuple(parts)))
+    @rule(seed=SEEDS, count=st.integers(1, 40), multis=st.booleans())
+    def requests(self, seed: int, count: int, multis: bool) -> None:
+        draws = Draws(seed)
+        for _ in range(count):
+            request = draws.multi(self.there()) if multis else draws.request(self.there())
+            self.ask(draws.sender(self.model.sessions), request)
 
     @rule(top=st.sampled_from([b"/a", b"/b", b"/c"]), limit=st.integers(-1, 4), spoilt=st.booleans())
-    def set_quota(self, top: bytes, limit: int, spoilt: bool) -> None:
-        at = b"/zookeeper/quota" + top
-        if at in self.model.nodes:
-            parts = [
-                Request(ops.DELETE, at + b"/zookeeper_stats"),
-                Request(ops.DELETE, at + b"/zookeeper_limits"),
-                Request(ops.DELETE, at),
-            ]
-        else:
-            text = b"count=-1,bytes=-1=;byteHardLimit=%d;countHardLimit=%d" % (limit * 10, limit)
-            parts = [
-                Request(ops.CREATE, at),
-                Request(ops.CREATE, at + b"/zookeeper_limits", text),
-                Request(ops.CREATE2, at + b"/zookeeper_stats"),
-            ]
+    def change_quota(self, top: bytes, limit: int, spoilt: bool) -> None:
+        there = b"/zookeeper/quota" + top in self.model.nodes
+        request = del_quota(top) if there else set_quota(top, limit, limit * 10)
         if spoilt:
-            parts.append(Request(ops.CHECK, b"/none"))
-        self.ask(Sender(identities=SUPER), Request(ops.MULTI, parts=tuple(parts)))
+            request = replace(request, parts=(*request.parts, Request(ops.CHECK, b"/none")))
+        self.ask(Sender(identities=SUPER), request)
 
     @rule(session=st.integers(1, 4))
     def open_session(self, session: int) -> None:
@@ -292,4 +213,4 @@ class History(RuleBasedStateMachine):
 
 
 TestHistory = History.TestCase
-TestHistory.settings = settings(max_examples=60, stateful_step_count=40)
+TestHistory.settings = settings(max_examples=150, stateful_step_count=40)
