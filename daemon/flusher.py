@@ -11,7 +11,7 @@ from typing import Final
 from ..storage.log import Log
 from ..storage.state import State
 
-_TXNS: Final = 50_000
+_TXNS: Final = 20_000
 _SECONDS: Final = 2.0
 """A restart replays what came since the last flush: so much at the most, so that it stays quick."""
 _BYTES: Final = 64 << 20
