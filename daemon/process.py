@@ -7,6 +7,7 @@ import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..api.words import AdminPort
 from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.engine import open_engine
-from ..storage.log import Log, LogDamaged
+from ..storage.log import Log, LogDamaged, LogGap
 from ..storage.state import State
 from .config import Config
 from .flusher import Flusher
@@ -35,10 +36,16 @@ _FAILED: Final = 1
 
 def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
+    # Each connection takes a file; shells and systemd allow few unless asked for more.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         return uvloop.run(_run(config))
     except (OSError, LogDamaged) as error:
         log.error("%s", error)
+        return _FAILED
+    except LogGap as error:
+        log.error("%s, where the data in %s ends: a part of either is missing", error, config.data_dir)
         return _FAILED
 
 

@@ -87,8 +87,6 @@ class Sessions:
             return
         for lease in self.leases.overdue(monotonic()):
             lease.closing = True
-            log.info("expiring session %#x, silent for %d ms", lease.session, lease.timeout)
-            self._stats.counters["stale_sessions_expired"] += 1
             self._expire(lease, self._generation)
 
     def changed(self, changes: list[tuple[Session | None, int]], now: float) -> list[Connection]:
@@ -102,7 +100,12 @@ class Sessions:
                 self.leases.add(session, opened.timeout, now)
                 continue
             lease = self.leases.remove(session)
-            if lease is not None and lease.connection is not None:
+            if lease is None:
+                continue
+            if lease.closing:
+                log.info("session %#x expired, silent for %d ms", session, lease.timeout)
+                self._stats.counters["stale_sessions_expired"] += 1
+            if lease.connection is not None:
                 over.append(lease.connection)
         return over
 

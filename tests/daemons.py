@@ -47,10 +47,13 @@ class Daemon:
         self.address = ("127.0.0.1", free_port())
         self.data = folder / "data"
         self.config = folder / "zoo.cfg"
+        self.launched = False
         self._log = folder / "log"
         self._command = [sys.executable, "-c", f"{before}\n{_MAIN}", "start", "--config", str(self.config)]
         lines = settings if "admin." in settings else f"{settings}\nadmin.enableServer=false"
-        self.config.write_text(f"dataDir={self.data}\nclientPort={self.address[1]}\n{lines}\n")
+        self.config.write_text(f"{lines}\ndataDir={self.data}\n")
+        if "clientPort=" not in settings:
+            self.config.write_text(f"{self.config.read_text()}clientPort={self.address[1]}\n")
 
     @property
     def log(self) -> str:
@@ -71,6 +74,7 @@ class Daemon:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
+        self.launched = True
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
 

@@ -351,7 +351,7 @@ class TestThoseWhoDoNotRead:
         stuck = connected(daemon.address, "127.0.0.7", buffer=1 << 16)
         assert isinstance(stuck.connect(200, 0, bytes(16), 0), Granted)
         push(stuck, framed(7, Op.getData, get("/stuck")) * 100, 1000)
-        until(lambda: f"expiring session {stuck.session:#x}" in daemon.log, "the expiry")
+        until(lambda: f"session {stuck.session:#x} expired" in daemon.log, "the expiry")
         until(lambda: f"127.0.0.7:{port_of(stuck)}" not in word(daemon, b"cons"), "the end")
         stuck.drop()
 
