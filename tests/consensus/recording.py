@@ -1,0 +1,92 @@
+"""A replica that writes down what its backend does, and the implementations that must pass the suite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+from znoded.consensus.contract import Consensus, Entry, Waiter
+from znoded.consensus.standalone import Standalone
+from znoded.storage.log import Log
+
+Applied: TypeAlias = tuple[int, bytes, Waiter | None]
+
+
+class Recording:
+    """Keeps what comes, in order; durable_zxid is asked at every apply."""
+
+    def __init__(self, log: Log, applied_zxid: int = 0) -> None:
+        self.applied_zxid = applied_zxid
+        self.generation = 0
+        self.applied: list[Applied] = []
+        self.batches: list[int] = []
+        self.drops: list[tuple[Waiter, str, bool]] = []
+        self.barriers: list[tuple[Waiter, int]] = []
+        self.leads: list[int | None] = []
+        self.too_early: list[int] = []
+        self.on_apply: Callable[[Applied], None] = lambda entry: None
+        self.on_dropped: Callable[[Waiter], None] = lambda waiter: None
+        self._log = log
+        self._news = asyncio.Event()
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self.batches.append(len(entries))
+        for entry in entries:
+            if entry[0] > self._log.durable_zxid:
+                self.too_early.append(entry[0])
+            self.applied_zxid = entry[0]
+            self.applied.append(entry)
+            self.on_apply(entry)
+        self._news.set()
+
+    def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
+        for waiter in waiters:
+            self.drops.append((waiter, reason, unknown))
+            self.on_dropped(waiter)
+        self._news.set()
+
+    def reached(self, waiters: Iterable[Waiter]) -> None:
+        self.barriers.extend((waiter, self.applied_zxid) for waiter in waiters)
+        self._news.set()
+
+    def leading(self, generation: int | None) -> None:
+        self.leads.append(generation)
+
+    @property
+    def txns(self) -> list[bytes]:
+        return [txn for _, txn, _ in self.applied]
+
+    @property
+    def zxids(self) -> list[int]:
+        return [zxid for zxid, _, _ in self.applied]
+
+    async def until_applied(self, count: int) -> None:
+        """Wait for that many entries, those replayed included."""
+        await self.until(lambda: len(self.applied) >= count)
+        assert len(self.applied) == count
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was told makes it true."""
+        while not condition():
+            self._news.clear()
+            await self._news.wait()
+
+
+class Make(Protocol):
+    """How the suite gets an implementation: over a log of its own that nothing else writes to."""
+
+    def __call__(self, log: Log) -> Consensus: ...
+
+
+def standalone(log: Log) -> Consensus:
+    return Standalone(log, lambda seconds: None)
+
+
+IMPLEMENTATIONS: Final[dict[str, Make]] = {"standalone": standalone}
+
+
+def open_log(directory: Path) -> Log:
+    return Log(directory / "log", segment_size=1 << 16)
