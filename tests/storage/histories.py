@@ -62,12 +62,14 @@ class Draws:
         """part: one that a multi may hold."""
         pick = self.random.choice
         op = pick(_CREATES + _OTHERS + ([] if part else _ALONE))
+        path = self._path(there, new=op in _CREATES)
         usual = {ops.CREATE_TTL: 5, ops.CREATE_CONTAINER: 4}.get(op)
         return Request(
             op,
-            self._path(there, new=op in _CREATES),
+            path,
             pick(_DATA),
-            pick(_ACLS) if self.random.random() < 0.3 else OPEN,
+            # Which of two faults is told, the path's or the list's, matters to nobody.
+            pick(_ACLS) if self.random.random() < 0.3 and path not in _BAD else OPEN,
             pick([0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7] if usual is None else [usual] * 8 + [0, 1, 2, 6]),
             pick([50] * 5 + [-1, 0, (1 << 40) - 1, 1 << 40]),
             pick([-1, -1, -1, 0, 0, 1]),

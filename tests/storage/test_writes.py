@@ -8,6 +8,7 @@ from znoded.storage import ops
 from znoded.storage.acl import ALL, CREATE, DELETE, READ, WRITE, Acl
 from znoded.storage.errors import Code
 from znoded.storage.jute import LONG
+from znoded.storage.quota import Excess
 from znoded.storage.writes import ENFORCE_QUOTA, EXTENDED_TYPES, transaction
 from znoded.storage.znode import Stat
 
@@ -442,7 +443,7 @@ def test_without_enforcement_a_limit_only_warns(tree: Tree) -> None:
     limit(tree, b"/a", 1)
     tree.flags = EXTENDED_TYPES
     assert tree.create(b"/a/b") == b"/a/b"
-    assert tree.writes.warnings == ["quota of /a exceeded: [current count=2, hardCountLimit=1]"]
+    assert tree.writes.excesses == [(b"/a", Excess("count", True, 2, 1))]
 
 
 def test_a_quota_ends_with_its_limits(tree: Tree) -> None:
@@ -488,7 +489,7 @@ def test_a_multi_that_fails_leaves_no_trace(tree: Tree) -> None:
     tree.create(b"/p", acl=(YOURS, Acl(ALL, "world", "anyone")))
     tree.create(b"/p/old", b"old", acl=(MINE,))
     limit(tree, b"/p", -1)
-    tree.writes.warnings.clear()
+    tree.writes.excesses.clear()
     before = tree.everything()
     answer = tree.multi(
         Request(ops.CREATE, b"/p/new", b"data", (Acl(READ, "world", "anyone"),)),
