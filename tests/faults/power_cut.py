@@ -208,9 +208,11 @@ class Disk:
             case Said():
                 pass
 
-    def cut(self, rng: Random) -> Image:
-        """One image that a cut at this moment may leave; much, little or nothing unsynced is kept."""
-        keep = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+    def cut(self, rng: Random, keep: float | None = None) -> Image:
+        """One image that a cut at this moment may leave. keep: the share of what is unsynced that stays;
+        1 is what a killed process leaves, and if none is given, any is drawn."""
+        if keep is None:
+            keep = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         names: dict[int, dict[str, Node]] = {}
         for change in self._changes:
             if rng.random() < keep:
@@ -290,9 +292,12 @@ def _pick(states: Sequence[_State], rng: Random, keep: float) -> _State:
     return rng.choice(states[:-1]) if keep else states[0]
 
 
-def images(steps: Iterable[Step], cuts: Callable[[int], int], rng: Random) -> Iterator[tuple[int, Image]]:
-    """(steps done, image): for each number of steps done, as many images as cuts says of it."""
-    disk = Disk()
+def images(
+    steps: Iterable[Step], cuts: Callable[[int], int], rng: Random, start: Image | None = None
+) -> Iterator[tuple[int, Image]]:
+    """(steps done, image): for each number of steps done, as many images as cuts says of it. The steps
+    were done on an empty disk or on what start holds."""
+    disk = Disk(start)
     for done, step in enumerate(steps, 1):
         disk.apply(step)
         for _ in range(cuts(done)):
@@ -310,7 +315,13 @@ def build_recorder(directory: Path) -> Path | None:
 
 
 def start_recorded(
-    command: Sequence[str | Path], recorder: Path, watch: Path, trace: Path, *, stdout: int | None = None
+    command: Sequence[str | Path],
+    recorder: Path,
+    watch: Path,
+    trace: Path,
+    *,
+    stdout: int | None = None,
+    stderr: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start any command; what it does to files below watch (which exists) goes into trace."""
     environment = os.environ | {
@@ -318,7 +329,7 @@ def start_recorded(
         "POWER_CUT_WATCH": str(watch),
         "POWER_CUT_TRACE": str(trace),
     }
-    return subprocess.Popen(command, env=environment, stdout=stdout)
+    return subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr)
 
 
 def read_trace(trace: Path) -> list[Step]:

@@ -30,7 +30,7 @@ COMMITTED = Said(1, b"committed")
 def start(recorder: Path, watch: Path) -> list[Step]:
     """What a start does to the files below watch, up to its first commit."""
     trace = watch.with_suffix(".trace")
-    command = [sys.executable, "-c", SCRIPT, watch]
+    command = [sys.executable, "-c", SCRIPT, str(watch)]
     process = start_recorded(command, recorder, watch, trace, stdout=subprocess.PIPE)
     output, _ = process.communicate()
     assert (process.returncode, output) == (0, COMMITTED.data)

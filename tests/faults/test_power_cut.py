@@ -21,7 +21,6 @@ from .power_cut import (
     Step,
     Synced,
     Written,
-    build_recorder,
     read_trace,
     start_recorded,
 )
@@ -110,14 +109,6 @@ os.write(1, b"done")
 with open("c", "w") as file: file.write("python")
 os.unlink("c")
 """
-
-
-@pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = build_recorder(tmp_path_factory.mktemp("recorder"))
-    if library is None:
-        pytest.skip("no C compiler here: recording a whole process is left out")
-    return library
 
 
 def record(script: str, recorder: Path, directory: Path) -> tuple[list[Step], bytes]:
