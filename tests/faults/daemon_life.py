@@ -30,13 +30,15 @@ from .power_cut import Disk, Image, Removed, Said, read_trace, start_recorded
 
 DATA: Final = "srv/data"
 TXNS: Final = "srv/txns/znoded"
-SEGMENT: Final = 16 << 10
+SEGMENT: Final = 8 << 10
 CLIENTS: Final = 4
 
-# Sizes and times at which all that takes long in a daemon's life happens within a second.
+# Sizes and times at which all that takes long in a daemon's life happens within a second, and no log stays
+# that is not needed.
 _SMALL = f"""
 from functools import partial
-from znoded.daemon import cli, flusher, process
+from znoded.daemon import cli, config, flusher, process
+config._MIN_SNAP_RETAIN_COUNT = 0
 flusher._TXNS, flusher._SECONDS = 40, 0.05
 process.Log = partial(process.Log, segment_size={SEGMENT})
 """
@@ -210,7 +212,7 @@ class Life:
         config = directory / "zoo.cfg"
         config.write_text(
             f"dataDir={directory}/disk/{DATA}\ndataLogDir={directory}/disk/{TXNS}\n"
-            "clientPort=0\nadmin.enableServer=false\nautopurge.snapRetainCount=3\n"
+            "clientPort=0\nadmin.enableServer=false\nautopurge.snapRetainCount=0\n"
         )
         program = _SMALL + _UNSYNCED * unsynced + "cli.main()"
         process = start_recorded(
