@@ -12,7 +12,8 @@ from ..storage.session import Session, encode_identities
 
 Blocked: TypeAlias = tuple[int, int, bytes] | None
 """A request (xid, op, body) that waits for what came before it; None marks a write or a sync under way.
-Behind a sync, writes wait too: syncs counts those taken and not yet answered."""
+A write waits, too, while stalled is not 0: it counts the syncs taken and not yet answered, and the
+writes that wait, be it behind those or since they were refused with others before them."""
 
 NO_ZXID: Final = -1
 NO_SIZE: Final = -1
@@ -78,7 +79,7 @@ class Connection(ABC):
         "reply_sizes",
         "session_id",
         "session_timeout",
-        "syncs",
+        "stalled",
         "taken",
         "waiting",
     )
@@ -91,7 +92,7 @@ class Connection(ABC):
         self.session_id = 0
         self.session_timeout = 0
         self.waiting: deque[Blocked] = deque()
-        self.syncs = 0
+        self.stalled = 0
         self.taken = 0
         """Bytes of requests since none waited."""
         self.identities: tuple[tuple[str, str], ...] = ()

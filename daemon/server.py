@@ -182,14 +182,17 @@ class Server:
             except _BROKEN:
                 connection.reply(xid, self.state.zxid, Code.MARSHALLINGERROR, b"")
         elif op in _OPS:
-            if connection.syncs:
-                connection.waiting.append((xid, op, body))
-            elif self._propose(connection, xid, op, body):
+            if not connection.stalled and self._propose(connection, xid, op, body):
                 connection.waiting.append(None)
+            else:
+                connection.stalled += 1
+                connection.waiting.append((xid, op, body))
+                if len(connection.waiting) == 1:
+                    self._resume(connection)
         elif op == ops.PING:
             connection.reply(xid, self.state.zxid, 0, b"")
         elif op == ops.SYNC:
-            connection.syncs += 1
+            connection.stalled += 1
             if connection.waiting:
                 connection.waiting.append((xid, op, body))
             else:
@@ -232,7 +235,7 @@ class Server:
             connection.reply(xid, self.state.zxid, Code.MARSHALLINGERROR, b"")
 
     def _propose(self, connection: Connection, xid: int, op: int, body: bytes) -> bool:
-        """Have a client's write ordered; False if it was refused, and answered so."""
+        """Have a client's write ordered; False if it was refused."""
         if self._stamped is not connection.heard:  # once for all that came in one read
             self._stamped = connection.heard
             identities = connection.identity_wire
@@ -247,7 +250,6 @@ class Server:
                 raise NotServing(self.flusher.refusal)
             self.consensus.propose(self._head + _OPS[op] + body, (connection, xid, connection.heard))
         except NotServing:
-            connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
             return False
         self.outstanding += 1
         return True
@@ -257,7 +259,7 @@ class Server:
         try:
             self.consensus.barrier((connection, xid, body))
         except NotServing:
-            connection.syncs -= 1
+            connection.stalled -= 1
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
             return
         self.outstanding += 1
@@ -286,21 +288,34 @@ class Server:
             self._resume(connection)
 
     def _resume(self, connection: Connection) -> None:
-        """Serve what waited behind the write or sync that was just answered, up to the next one."""
+        """Serve what waited behind the write or sync that was just answered, up to the next one. Writes in
+        a row go together; one that is refused behind others is tried again when they are answered."""
         waiting = connection.waiting
+        proposed = 0
         while waiting:
             blocked = waiting[0]
             if blocked is None:
-                return
-            waiting.popleft()
+                break
             xid, op, body = blocked
+            if op in _OPS:
+                if self._propose(connection, xid, op, body):
+                    proposed += 1
+                elif proposed:
+                    break
+                else:
+                    connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
+                connection.stalled -= 1
+                waiting.popleft()
+                continue
+            if proposed:
+                break
+            waiting.popleft()
             handler = self._reads.get(op)
             if handler is not None:
                 self._answer(connection, xid, handler, body)
-            elif op == ops.SYNC:
+            else:
                 self._sync(connection, xid, body)
-            elif self._propose(connection, xid, op, body):
-                waiting.appendleft(None)
+        waiting.extendleft([None] * proposed)
 
     # Replica
 
@@ -375,7 +390,7 @@ class Server:
             connection, xid, what = waiter
             self.outstanding -= 1
             if isinstance(what, bytes):
-                connection.syncs -= 1
+                connection.stalled -= 1
             if unknown:
                 connection.close(reason)
                 continue
@@ -393,7 +408,7 @@ class Server:
             assert isinstance(waiter, tuple)
             connection, xid, body = waiter
             self.outstanding -= 1
-            connection.syncs -= 1
+            connection.stalled -= 1
             connection.reply(xid, self.state.zxid, 0, body)
             self._move_up(connection)
         self._send()
