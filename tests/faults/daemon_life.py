@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,7 +27,7 @@ from znoded.storage.writes import HEAD, Writes
 from ..storage.requests import Request
 from ..storage.rows import rows
 from ..zookeeper.raw import Closed, Connection, Granted, Reply
-from .power_cut import Disk, Image, Removed, Said, read_trace, start_recorded
+from .power_cut import Disk, Removed, Said, read_trace, start_recorded
 
 DATA: Final = "srv/data"
 TXNS: Final = "srv/txns/znoded"
@@ -188,15 +189,15 @@ class Life:
         *,
         seed: int,
         bursts: int,
-        start: Image | None = None,
+        start: Disk | None = None,
         before: Records | None = None,
         relied: int = 0,
         unsynced: bool = False,
     ) -> None:
         """bursts: how many each client asks for. before: the records of the life that left start; relied:
         the last zxid that was relied on in it. unsynced: with a log that is never synced."""
-        self.start = start
-        (start or Image({}, [])).write(directory / "disk")
+        self.start = start or Disk()
+        self.start.cut(Random(), keep=1.0).write(directory / "disk")
         self.told = self._live(recorder, directory, seed, bursts, unsynced)
         self.steps = read_trace(directory / "trace")
         self.records = self._logged(directory / "logged", before or {})
@@ -246,7 +247,7 @@ class Life:
     def _logged(self, target: Path, before: Records) -> Records:
         """Every record that the log ever got: what it held at the end, had it dropped nothing; and what
         it had dropped before."""
-        disk = Disk(self.start)
+        disk = deepcopy(self.start)
         for step in self.steps:
             if not (isinstance(step, Removed) and step.path.startswith(TXNS)):
                 disk.apply(step)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from random import Random
@@ -293,11 +294,11 @@ def _pick(states: Sequence[_State], rng: Random, keep: float) -> _State:
 
 
 def images(
-    steps: Iterable[Step], cuts: Callable[[int], int], rng: Random, start: Image | None = None
+    steps: Iterable[Step], cuts: Callable[[int], int], rng: Random, start: Disk | None = None
 ) -> Iterator[tuple[int, Image]]:
     """(steps done, image): for each number of steps done, as many images as cuts says of it. The steps
-    were done on an empty disk or on what start holds."""
-    disk = Disk(start)
+    were done on start, which stays as it is, or on an empty disk."""
+    disk = deepcopy(start) or Disk()
     for done, step in enumerate(steps, 1):
         disk.apply(step)
         for _ in range(cuts(done)):

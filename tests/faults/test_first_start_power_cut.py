@@ -62,19 +62,21 @@ def test_every_step_of_a_first_start_may_be_the_last(steps: list[Step], tmp_path
         opens(image, tmp_path / "cut", committed=done > committed)
 
 
-def test_the_next_start_may_be_cut_as_well(steps: list[Step], recorder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_next_start_may_be_cut_as_well(
+    steps: list[Step], recorder: Path, tmp_path: Path, killed: bool
+) -> None:
     rng = Random(2)
     disk = Disk()
     for number, step in enumerate(steps):
         disk.apply(step)
-        if number % 4:
+        if number % 5:
             continue
-        image = disk.cut(rng)
+        # What a kill leaves is all there, and as far from the disk as before.
+        start_from = disk if killed else Disk(disk.cut(rng))
         watch = tmp_path / f"{number}"
-        image.write(watch)
-        again = Disk(image)
-        committed = False
-        for later in start(recorder, watch):
-            again.apply(later)
-            committed |= later == COMMITTED
-            opens(again.cut(rng), tmp_path / "cut", committed=committed)
+        start_from.cut(rng, keep=1.0).write(watch)
+        later = start(recorder, watch)
+        committed = later.index(COMMITTED)
+        for done, image in images(later, lambda done: 1, rng, start_from):
+            opens(image, tmp_path / "cut", committed=done > committed)
