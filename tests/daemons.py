@@ -17,7 +17,9 @@ _MAIN = "from znoded.daemon.cli import main; main()"
 _WITHIN = 20
 """Seconds for what must happen, on a machine that has much else to do."""
 
-LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) [a-z_.]+: .")
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) [a-z_.]+: ."
+)
 """How each line of a log begins."""
 
 
@@ -41,6 +43,7 @@ class Daemon:
     """One server on data of its own, below folder; may be started again and again.
 
     settings: lines for its zoo.cfg. before: Python statements that its process begins with.
+    mark: where in the log a test begins that shares the server with others.
     """
 
     def __init__(self, folder: Path, settings: str = "", before: str = "") -> None:
@@ -48,6 +51,7 @@ class Daemon:
         self.data = folder / "data"
         self.config = folder / "zoo.cfg"
         self.launched = False
+        self.mark = 0
         self._log = folder / "log"
         self._command = [sys.executable, "-c", f"{before}\n{_MAIN}", "start", "--config", str(self.config)]
         lines = settings if "admin." in settings else f"{settings}\nadmin.enableServer=false"

@@ -94,6 +94,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(autouse=True)
 def canary(daemon: Daemon, record_property: Callable[[str, object], None]) -> Iterator[Canary]:
     """Is served all through a test, and after it."""
+    daemon.mark = len(daemon.log)
     bird = Canary(daemon.address)
     bird.start()
     yield bird
@@ -158,8 +159,8 @@ def port_of(connection: Connection) -> int:
 
 
 def log_of(daemon: Daemon, port: int) -> list[str]:
-    """The lines about the connection from that port."""
-    return [line for line in daemon.log.splitlines() if f"port {port}:" in line]
+    """The lines of this test about the connection from that port."""
+    return [line for line in daemon.log[daemon.mark :].splitlines() if f"port {port}:" in line]
 
 
 def push(connection: Connection, data: bytes, times: int) -> int:
