@@ -16,6 +16,8 @@ class Lease:
     heard: float
     connection: Connection | None = None
     closing: bool = False
+    bucket: int = 0
+    """The one in which it is looked for."""
 
     def deadline(self, tick: int) -> int:
         """When it expires, monotonic ms: rounded up to a tick, as ZooKeeper's ExpiryQueue does."""
@@ -52,6 +54,12 @@ class Leases:
         """End a lease."""
         return self._leases.pop(session, None)
 
+    def change(self, lease: Lease, timeout: int) -> None:
+        """Give a lease another timeout in ms, from when its client was last heard."""
+        lease.timeout = timeout
+        if lease.deadline(self.tick) < lease.bucket:
+            self._queue(lease)
+
     def renew(self, now: float) -> None:
         """Give every session a full timeout, as a new leader does."""
         self._buckets.clear()
@@ -67,14 +75,14 @@ class Leases:
         moment = int(now * 1000)
         for bucket in sorted(bucket for bucket in self._buckets if bucket <= moment):
             for lease in self._buckets.pop(bucket):
-                if self._leases.get(lease.session) is not lease:
+                if lease.bucket != bucket or self._leases.get(lease.session) is not lease:
                     continue
                 if lease.deadline(self.tick) > moment:
                     self._queue(lease)
                 else:
                     if not lease.closing:
                         due.append(lease)
-                    self._buckets.setdefault((moment // self.tick + 1) * self.tick, []).append(lease)
+                    self._put(lease, (moment // self.tick + 1) * self.tick)
         return due
 
     def by_deadline(self) -> dict[int, list[int]]:
@@ -85,4 +93,8 @@ class Leases:
         return groups
 
     def _queue(self, lease: Lease) -> None:
-        self._buckets.setdefault(lease.deadline(self.tick), []).append(lease)
+        self._put(lease, lease.deadline(self.tick))
+
+    def _put(self, lease: Lease, bucket: int) -> None:
+        lease.bucket = bucket
+        self._buckets.setdefault(bucket, []).append(lease)

@@ -126,7 +126,7 @@ class Sessions:
         else:
             if lease.connection is not None:
                 lease.connection.close(f"session {session:#x} moved to {connection.host} {connection.port}")
-            lease.timeout = timeout
+            self.leases.change(lease, timeout)
             self._attach(connection, Session(session, timeout, known.password))
             self._stats.counters["connection_revalidate_count"] += 1
 
