@@ -84,6 +84,8 @@ class Log:
         make_directory(directory)
         for left in directory.glob("log.*" + _NEW):
             left.unlink()
+        # Names made or removed just before a kill are not on disk yet, and what follows relies on them.
+        sync_directory(directory)
         names = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
         self._segments = sorted(map(open_segment, names), key=lambda segment: segment.base)
         try:

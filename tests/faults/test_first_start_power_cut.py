@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ import pytest
 
 from znoded.storage.engine import open_engine
 
-from .power_cut import Disk, Image, Said, Step, images, read_trace, start_recorded
+from .power_cut import Disk, Image, Said, Step, Synced, images, read_trace, start_recorded
 
 DATA = "made/data"
 SCRIPT = f"""
@@ -68,9 +69,9 @@ def test_the_next_start_may_be_cut_as_well(
 ) -> None:
     rng = Random(2)
     disk = Disk()
-    for number, step in enumerate(steps):
+    for number, (step, following) in enumerate(pairwise(steps)):
         disk.apply(step)
-        if number % 5:
+        if not isinstance(following, Synced):
             continue
         # What a kill leaves is all there, and as far from the disk as before.
         start_from = disk if killed else Disk(disk.cut(rng))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -177,3 +178,30 @@ def test_every_step_of_a_log_s_life_may_be_the_last(tmp_path: Path, seed: int) -
             for step in recovery:
                 disk.apply(step)
                 survives(disk.cut(rng), tmp_path / f"{next(numbers)}", bounds)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_there_after_a_kill_is_on_disk_once_it_is_opened(tmp_path: Path, seed: int) -> None:
+    rng = Random(seed)
+    (tmp_path / "life").mkdir()
+    life = Life(tmp_path / "life", rng, deeds=40)
+    disk = Disk()
+    for done, step in enumerate(life.steps, 1):
+        disk.apply(step)
+        killed = tmp_path / f"{done}"
+        disk.cut(rng, keep=1.0).write(killed)
+        with recorded(killed) as steps:
+            log, found = opened(killed)
+            recovery = len(steps)
+            last = (log.last_zxid + 1, b"goes on")
+            log.append(*last)
+            log.sync()
+            log.close()
+        # All that the kill left is as far from the disk as before.
+        cuts = dict(images(steps, Counter((recovery, len(steps))).__getitem__, rng, disk))
+        for number, held in ((recovery, found), (len(steps), [*found, last])):
+            target = tmp_path / f"{done}-{number}"
+            cuts[number].write(target)
+            log, kept = opened(target)
+            log.close()
+            assert kept == held
