@@ -13,7 +13,7 @@ import pwd
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -21,15 +21,15 @@ from enum import IntFlag
 from ipaddress import IPv6Address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from ..storage.ops import NAMES
+from .view import ConnectionView, Scalar, ServerView
 
 SPEAKS: Final = "3.9.3"
 """The ZooKeeper release whose answers these are: monitoring scripts read it out of the version line
 and decide by it what other lines mean."""
 
-Scalar: TypeAlias = str | int | float
 Row: TypeAlias = Mapping[str, Scalar]
 Flat: TypeAlias = Mapping[str, Scalar | None]
 Query: TypeAlias = Mapping[str, str]
@@ -47,227 +47,6 @@ class Trace(IntFlag):
     SERVER_PING = 1 << 7
     WARNING = 1 << 8
     DEFAULT = CLIENT_REQUEST | SERVER_PACKET | SESSION | WARNING
-
-
-class Summary(Protocol):
-    """What is kept of a measured quantity. All but count is 0 while count is."""
-
-    total: int
-    maximum: int
-
-    @property
-    def count(self) -> int: ...
-
-    @property
-    def minimum(self) -> int: ...
-
-    def percentile(self, fraction: float) -> int:
-        """The value that this fraction of all values (0.5, 0.99) does not exceed."""
-        ...
-
-
-class ConnectionView(Protocol):
-    """One connection to the client port. Times are milliseconds, unless they say otherwise."""
-
-    host: str
-    port: int
-    established: int
-    """Since the epoch."""
-    heard: float
-    """When it last said something, in seconds by time.monotonic."""
-    session_id: int
-    """0 without a session."""
-    session_timeout: int
-    packets_received: int
-    packets_sent: int
-    last_op: int
-    """The last request's number, 0 before the first."""
-    last_cxid: int
-    """The last non-negative xid; -1 before the first."""
-    last_zxid: int
-    """The zxid in the last reply; -1 before the first."""
-    last_latency: int
-    min_latency: int
-    max_latency: int
-    latency_total: int
-    latency_count: int
-
-    @property
-    def last_response(self) -> int:
-        """By a monotonic clock."""
-        ...
-
-    @property
-    def outstanding(self) -> int:
-        """Requests taken from it and not yet answered."""
-        ...
-
-    @property
-    def interest_ops(self) -> int:
-        """1: it is read from; 4: something waits to be written; 5: both; 0: neither (it asked a word)."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who watches."""
-
-    @property
-    def session_id(self) -> int: ...
-
-
-class WatchesView(Protocol):
-    """The watch table (storage.watches.Watches). Its iterators may be left and resumed at any time."""
-
-    @property
-    def count(self) -> int:
-        """Data and child watches; a persistent watch is one of each."""
-        ...
-
-    def summary(self) -> tuple[int, int, int]:
-        """Connections that watch, paths they watch, and the watches: child watches left out, as below."""
-        ...
-
-    def by_path(self) -> Iterator[tuple[bytes, Watcher]]:
-        """(path, watcher), path by path."""
-        ...
-
-    def by_watcher(self) -> Iterator[tuple[Watcher, bytes]]:
-        """(watcher, path), watcher by watcher."""
-        ...
-
-
-class ServerView(Protocol):
-    """What the commands see of a server. Sizes are bytes, times milliseconds."""
-
-    trace_mask: int
-    """Bits of Trace."""
-
-    @property
-    def version(self) -> str:
-        """Our own release: 0.1.0."""
-        ...
-
-    @property
-    def mode(self) -> str:
-        """standalone, leader, follower, observer or read-only."""
-        ...
-
-    @property
-    def serving(self) -> bool:
-        """False without a majority (unless in read-only mode), and while starting or stopping."""
-        ...
-
-    @property
-    def uptime(self) -> int: ...
-
-    @property
-    def zxid(self) -> int:
-        """The last transaction applied."""
-        ...
-
-    @property
-    def node_count(self) -> int: ...
-
-    @property
-    def ephemerals_count(self) -> int: ...
-
-    @property
-    def data_size(self) -> int:
-        """The lengths of all paths and data, added up."""
-        ...
-
-    @property
-    def outstanding(self) -> int:
-        """Requests taken and not yet answered, on all connections."""
-        ...
-
-    @property
-    def packets_received(self) -> int:
-        """Requests, connects and pings; a word on the client port is one, too."""
-        ...
-
-    @property
-    def packets_sent(self) -> int:
-        """Replies and events; each chunk of a word's answer on the client port is one, too."""
-        ...
-
-    @property
-    def response_sizes(self) -> tuple[int, int, int]:
-        """Last, smallest and largest reply without its length prefix; -1 before the first."""
-        ...
-
-    @property
-    def auth_failed_count(self) -> int: ...
-
-    @property
-    def fsync_threshold_exceed_count(self) -> int:
-        """fsyncs that took long enough for a warning."""
-        ...
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """By the names in COUNTERS, or others of ours; what is not there is 0."""
-        ...
-
-    @property
-    def summaries(self) -> Mapping[str, Summary]:
-        """By mntr's names without zk_avg_ and so on. readlatency (pings included) and updatelatency
-        (new and closed sessions included) must be there: together they are the server's latency."""
-        ...
-
-    @property
-    def config(self) -> Mapping[str, Scalar]:
-        """conf's lines in their order, by AdminServer's names: client_port, secure_client_port (-1),
-        data_dir, data_log_dir, tick_time, max_client_cnxns, min_session_timeout, max_session_timeout,
-        client_port_listen_backlog, server_id, and what else there is to tell. No sizes."""
-        ...
-
-    @property
-    def data_dir(self) -> Path: ...
-
-    @property
-    def log_dir(self) -> Path: ...
-
-    @property
-    def connections(self) -> Collection[ConnectionView]:
-        """To the client port, those without a session included."""
-        ...
-
-    @property
-    def sessions(self) -> Collection[int]: ...
-
-    @property
-    def watches(self) -> WatchesView: ...
-
-    @property
-    def quotas_exceeded(self) -> Mapping[str, int]:
-        """Writes that went over a quota, by namespace (the path's first name)."""
-        ...
-
-    def session_expiry(self) -> Iterable[tuple[int, Collection[int]]]:
-        """(time by time.monotonic, in ms; the sessions that expire then if they stay silent)."""
-        ...
-
-    def ephemerals(self, session: int) -> Sequence[bytes]:
-        """The paths that a session owns; none for one that is gone."""
-        ...
-
-    def quotas(self) -> Iterable[tuple[str, int, int, int, int]]:
-        """(namespace, count limit, bytes limit, count, bytes), quotas of a namespace added up; a hard
-        limit goes before a soft one."""
-        ...
-
-    def digests(self) -> Iterable[tuple[int, int] | None]:
-        """(zxid, the tree's digest after it), oldest first; None is a step on the way to the next."""
-        ...
-
-    def reset_stats(self) -> None:
-        """Zero the packets, response sizes, counters and summaries."""
-        ...
-
-    def reset_connection_stats(self) -> None:
-        """Set every connection's counters and latencies to what they are before the first request."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Final, cast
 
 from . import words
-from .commands import ServerView
 from .connection import Connection, Service
+from .view import ServerView
 from .zookeeper import ZooKeeperConnection
 
 PATIENCE: Final = 10.0
@@ -84,6 +84,7 @@ class ClientPort(asyncio.Protocol):
         """Gone before it had a dialect, or after its word was answered."""
         if self._sending is not None:
             self._sending.cancel()
+            self._connection.packets_sent += 1
         self._connection.connection_lost(exc)
 
     def _expire(self) -> None:

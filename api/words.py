@@ -15,7 +15,8 @@ from time import localtime, strftime
 from typing import Final, TypeAlias, TypeVar, cast
 
 from . import commands
-from .commands import Answer, Command, Flat, Refused, Row, Scalar, ServerView
+from .commands import Answer, Command, Flat, Refused, Row
+from .view import Scalar, ServerView
 
 SLICE: Final = 64 * 1024
 """Characters of an answer that are put together before the event loop gets its turn."""

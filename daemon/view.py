@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from ..api.commands import Scalar, Summary
 from ..api.connection import Connection
+from ..api.view import Scalar, Summary
 from ..consensus.contract import Role
 from ..storage import quota
 from ..storage.reads import Client

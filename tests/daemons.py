@@ -20,8 +20,6 @@ _WITHIN = 20
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) [a-z_.]+: ."
 )
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) [a-z_.]+: ."
-)
 """How each line of a log begins."""
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from znoded.api import commands
-from znoded.api.commands import COMMANDS, Refused, Scalar
+from znoded.api.commands import COMMANDS, Refused
+from znoded.api.view import Scalar
 from znoded.storage import ops
 from znoded.storage.watches import CHILD, DATA, PERSISTENT, Watches
 

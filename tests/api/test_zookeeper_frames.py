@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from znoded.api import words
-from znoded.api.commands import ServerView
 from znoded.api.connection import Connection
 from znoded.api.port import ClientPort
+from znoded.api.view import ServerView
 from znoded.api.zookeeper import ZooKeeperConnection
 from znoded.storage.session import Session
 
