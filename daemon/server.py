@@ -144,6 +144,7 @@ class Server:
             return True
         if scheme != "digest":
             return False
+        self._stamped = 0.0  # a head that was made for this read lacks what comes now
         identities = acl.authenticate(credentials, self.config.super_digest or "")
         return all(connection.add_identity(*identity) for identity in identities)
 
@@ -268,7 +269,6 @@ class Server:
     def _authenticate(self, connection: Connection, xid: int, body: bytes) -> None:
         """Not in line: an identity counts for every request taken from now on."""
         reader = Reader(body)
-        self._stamped = 0.0
         try:
             reader.int32()
             good = self.authenticate(

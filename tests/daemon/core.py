@@ -120,7 +120,7 @@ class Ear(Connection):
         self.said: list[Said] = []
         self.bodies: dict[int, bytes] = {}
         self.sent_until = 0
-        self.held = False
+        self._held = False
         self.closed: str | None = None
         self.password = b""
         self.xid = 0
@@ -161,10 +161,15 @@ class Ear(Connection):
 
     def vanish(self) -> None:
         """The socket is closed."""
+        self.closed = self.closed or ""
         self.waiting.clear()
         self._server.gone(self)
 
     # what it is told
+
+    def is_held(self) -> bool:
+        """Whether it is not read from for now."""
+        return self._held
 
     @property
     def replies(self) -> list[int]:
@@ -204,10 +209,10 @@ class Ear(Connection):
         self.sent_until = len(self.said)
 
     def hold(self) -> None:
-        self.held = True
+        self._held = True
 
     def resume(self) -> None:
-        self.held = False
+        self._held = False
 
     def close(self, reason: str) -> None:
         if self.closed is None:
@@ -272,4 +277,5 @@ def patch_clock(patch: pytest.MonkeyPatch) -> Clock:
     for module in ("server", "sessions"):
         patch.setattr(f"znoded.daemon.{module}.monotonic", clock)
     patch.setattr("znoded.daemon.server.wall_time", clock)
+    patch.setattr("znoded.daemon.proposals.time", clock)
     return clock
