@@ -387,6 +387,7 @@ class TestDisks:
         reader, writers = session(server.address), load(server, "abc", 200)
         assert error(reader, Op.create, "/before") == 0
         (disk / "failing").touch()
+        until(lambda: errors(server), "the failure")
         there = acknowledged(writers)
         assert error(reader, Op.create, "/failed") == SYSTEM_ERROR
         assert error(reader, Op.exists, "/before") == 0
