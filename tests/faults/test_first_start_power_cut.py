@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -79,5 +80,6 @@ def test_the_next_start_may_be_cut_as_well(
         start_from.cut(rng, keep=1.0).write(watch)
         later = start(recorder, watch)
         committed = later.index(COMMITTED)
-        for done, image in images(later, lambda done: 1, rng, start_from):
+        cuts = Counter([*range(len(later)), *[len(later)] * 8])
+        for done, image in images(later, cuts.__getitem__, rng, start_from):
             opens(image, tmp_path / "cut", committed=done > committed)
