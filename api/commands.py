@@ -332,14 +332,16 @@ def srst(server: ServerView) -> Flat:
 def wchc(server: ServerView) -> WatchesBySession:
     """The watches by session."""
     return WatchesBySession(
-        (watcher.session_id, path.decode()) for watcher, path in server.watches.by_watcher()
+        (watcher.session_id, path.decode(errors="replace")) for watcher, path in server.watches.by_watcher()
     )
 
 
 @_command("watches_by_path", "wchp")
 def wchp(server: ServerView) -> WatchesByPath:
     """The watches by path."""
-    return WatchesByPath((path.decode(), watcher.session_id) for path, watcher in server.watches.by_path())
+    return WatchesByPath(
+        (path.decode(errors="replace"), watcher.session_id) for path, watcher in server.watches.by_path()
+    )
 
 
 @_command("watch_summary", "wchs")

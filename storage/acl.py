@@ -22,6 +22,11 @@ ADMIN: Final = 16
 ALL: Final = 31
 """Permissions (ZooDefs.Perms)."""
 
+_MOST: Final = 1 << 16
+"""Entries of a list: each auth entry becomes as many as its client has identities."""
+_LONGEST: Final = 64
+"""Characters of an address with bits, and some leading zeros: what is looked up is remembered."""
+
 _DECIMAL: Final = re.compile(r"[0-9]+")
 _GROUP: Final = re.compile(r"[0-9a-fA-F]{1,4}")
 
@@ -69,6 +74,8 @@ def fix(acl: Sequence[Acl], identities: Sequence[Identity]) -> list[Acl]:
         elif _is_valid(entry):
             fixed.append(entry)
         else:
+            raise ZkError(Code.INVALIDACL)
+        if len(fixed) > _MOST:
             raise ZkError(Code.INVALIDACL)
     if not fixed:
         raise ZkError(Code.INVALIDACL)
@@ -143,7 +150,7 @@ def _is_valid(entry: Acl) -> bool:
     if scheme == "digest":
         # Java's split(":") gives two parts, empty ones at the end not counted.
         return expression.rstrip(":").count(":") == 1
-    return scheme == "ip" and _network(expression) is not None
+    return scheme == "ip" and len(expression) <= _LONGEST and _network(expression) is not None
 
 
 def _within(host: str, expression: str) -> bool:

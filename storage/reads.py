@@ -33,6 +33,8 @@ _ACL_AT: Final = -EXTRA_SIZE
 _ACL_END: Final = _ACL_AT + 4
 _MISSED: Final = -1
 """The zxid of an event that is told late: ZooKeeper's WatchedEvent.NO_ZXID."""
+_MOST: Final = 64 << 20
+"""Bytes that a multiRead may be answered: 20 bytes of it can ask for a megabyte."""
 _int = INT.unpack_from
 
 
@@ -75,6 +77,8 @@ class Reads:
 
     def _get_data(self, client: Client, body: bytes) -> bytes:
         end = 4 + _int(body)[0]
+        if end < 3:  # -1 is no string, and none is as good as an empty one
+            raise Malformed(f"a length of {end - 4}")
         path = body[4:end]
         record = self._table.get(node_key(path))
         if record is None:
@@ -140,6 +144,7 @@ class Reads:
 
     def _multi_read(self, client: Client, body: bytes) -> bytes:
         results = []
+        size = 0
         for op, part in multi.split(body):
             if op not in (ops.GET_DATA, ops.GET_CHILDREN):
                 raise Malformed(f"operation {op} in a multiRead")
@@ -148,6 +153,9 @@ class Reads:
                 results.append(multi.result(op, self.handlers[op](client, part[:-1] + b"\0")))
             except ZkError as error:
                 results.append(multi.error(error.code))
+            size += len(results[-1])
+            if size > _MOST:
+                raise ZkError(Code.BADARGUMENTS)
         return multi.answer(results)
 
     def _who_am_i(self, client: Client, body: bytes) -> bytes:

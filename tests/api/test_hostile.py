@@ -459,6 +459,43 @@ class TestRequests:
         assert ask(client, Op.multi, multi(*deletes)).err == 0
         assert count() == 0
 
+    def test_a_multiRead_of_more_than_can_be_held_is_refused(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        assert ask(client, Op.create, create("/large-read", bytes(900_000))).err == 0
+        before = daemon.memory
+        part = int_(Op.getData) + b"\0" + int_(-1) + get("/large-read")
+        assert ask(client, Op.multiRead, part * 20_000 + int_(-1) + b"\1" + int_(-1)).err == -8
+        assert daemon.memory - before < 120 * MB
+        assert ask(client, Op.delete, text("/large-read") + int_(-1)).err == 0
+
+    def test_auth_entries_and_identities_do_not_multiply_without_end(self, client: Connection) -> None:
+        for number in range(200):
+            client.send(Op.auth, int_(0) + text("digest") + blob(b"%d:" % number), xid=-4)
+            assert client.read() == Reply(-4, 0, 0, b"")
+        entries = [Acl(perms, "auth", "") for perms in range(60_000)]
+        assert ask(client, Op.create, create("/multiplied", acl=acls(entries))).err == -114
+
+    def test_addresses_in_lists_are_not_remembered_whatever_their_length(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        before = daemon.memory
+        for number in range(100):
+            entry = Acl(31, "ip", f"{number}" + "0" * 900_000)
+            assert ask(client, Op.create, create("/addressed", acl=acls([entry]))).err == -114
+        assert daemon.memory - before < 50 * MB
+
+    def test_a_watch_on_a_path_that_is_no_text_is_told_all_the_same(
+        self, daemon: Daemon, client: Connection
+    ) -> None:
+        assert ask(client, Op.exists, blob(b"/\xff\xfe") + bool_(True)).err == -101
+        assert f"{client.session:#x}" in word(daemon, b"wchp")
+        assert f"{client.session:#x}" in word(daemon, b"wchc")
+
+    def test_a_path_of_negative_length_is_malformed(self, client: Connection) -> None:
+        for op in (Op.getData, Op.exists, Op.getChildren):
+            assert ask(client, op, int_(-5) + b"/zookeeper" + bool_(False)).err == -5
+
     def test_identities_end_where_a_transaction_can_carry_no_more(
         self, daemon: Daemon, client: Connection
     ) -> None:
