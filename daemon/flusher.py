@@ -72,7 +72,7 @@ class Flusher:
 
     async def close(self) -> None:
         """Flush what is left."""
-        if self._task is not None:
+        while self._task is not None:  # one that ends may begin the next
             await self._task
         if self._timer is not None:
             self._timer.cancel()
