@@ -34,14 +34,6 @@ _MASK: Final = struct.Struct(">q")
 _UNSIGNED: Final = (1 << 64) - 1
 
 
-def whitelist(setting: str, *, read_only_mode: bool) -> frozenset[bytes]:
-    """The words that 4lw.commands.whitelist allows: names by commas, * is all. srvr always is, and isro
-    where readonlymode.enabled is on (FourLetterCommands.isEnabled)."""
-    named = {name.strip().encode() for name in setting.split(",")}
-    allowed = WORDS if b"*" in named else WORDS & named
-    return allowed | {b"srvr"} | ({b"isro"} if read_only_mode else set())
-
-
 def complete(start: bytes) -> bool:
     """Whether nothing more belongs to the word with which a connection starts: stmk has 8 bytes behind it."""
     return len(start) >= (4 + _MASK.size if start[:4] == b"stmk" else 4)

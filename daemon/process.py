@@ -21,7 +21,7 @@ from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
-from ..storage.state import State
+from ..storage.state import OtherFormat, State
 from .config import Config
 from .flusher import Flusher
 from .reaper import Reaper
@@ -43,6 +43,9 @@ def serve(config: Config) -> int:
         return uvloop.run(_run(config))
     except (OSError, LogDamaged) as error:
         log.error("%s", error)
+        return _FAILED
+    except OtherFormat as error:
+        log.error("%s: %s; start the version that wrote it", config.data_dir, error)
         return _FAILED
     except LogGap as error:
         log.error("%s, where the data in %s ends: a part of either is missing", error, config.data_dir)

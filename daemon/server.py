@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +45,8 @@ _WRITES: Final = frozenset(
     )
 )
 _OPS: Final = {op: INT.pack(op) for op in _WRITES}
+_BROKEN_STATE: Final = 70
+"""The exit status when a transaction could not be applied (sysexits.h: EX_SOFTWARE)."""
 _QUIET: Final = 60.0
 """Seconds between two log lines about quotas."""
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
@@ -123,6 +126,7 @@ class Server:
 
     def connect(self, connection: Connection, seen: int, timeout: int, session: int, password: bytes) -> None:
         """Begin or take up a session, unless the client has seen what this server has not."""
+        self.stats.counters["connection_request_count"] += 1
         if not self.serving:
             connection.close("not serving yet")
             return
@@ -341,7 +345,13 @@ class Server:
         xid: int
         arrived: float
         for zxid, txn, waiter in entries:
-            error, body = apply(zxid, txn)
+            try:
+                error, body = apply(zxid, txn)
+            except Exception:
+                log.critical(
+                    "transaction %#x can't be applied: ending before more harm is done", zxid, exc_info=True
+                )
+                os._exit(_BROKEN_STATE)  # not by way of a flush: what is in memory may be half of it
             if events and watchers:
                 self._tell(zxid)
             if not isinstance(waiter, tuple):

@@ -7,7 +7,7 @@ Rows by their first byte:
     q path            a quota's limits stand at /zookeeper/quota<path>
     s session(8)      timeout and password
     a acl(4)          use count and the ACL as on the wire
-    m                 applied zxid, time, generation, counters
+    m                 format, applied zxid, time, generation, counters
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from .session import Session
 from .table import Table
 from .znode import LASTING, NO_BYTES, TAIL
 
-_META: Final = struct.Struct(">qqqqqqI")
+_FORMAT: Final = 1
+"""Of the rows, a record's layout included: an engine with rows of another is not read."""
+_META: Final = struct.Struct(">BqqqqqqI")
 _SESSION: Final = struct.Struct(">i16s")
 _ACL: Final = struct.Struct(">I")
 _PRESENT: Final = b"\x01"
@@ -42,6 +44,10 @@ CONFIG_PATH: Final = b"/zookeeper/config"
 SPECIAL: Final = frozenset((b"/", b"/zookeeper", quota.ROOT, CONFIG_PATH))
 
 
+class OtherFormat(Exception):
+    """The engine's rows were written by a version of znoded that lays them out differently."""
+
+
 NODES: Final = b"n"
 """What every znode's row begins with."""
 
@@ -49,7 +55,7 @@ NODES: Final = b"n"
 def zxid_in(view: View) -> int:
     """The last transaction that a view of the engine holds; 0 for an empty one."""
     meta = view.get(b"m")
-    return 0 if meta is None else _META.unpack(meta)[0]
+    return 0 if meta is None else _META.unpack(meta)[1]
 
 
 def _depth(depth: int) -> bytes:
@@ -264,6 +270,7 @@ class State:
 
     def _meta(self) -> bytes:
         return _META.pack(
+            _FORMAT,
             self.zxid,
             self.time,
             self.generation,
@@ -274,7 +281,10 @@ class State:
         )
 
     def _load(self, meta: bytes) -> None:
+        if meta[0] != _FORMAT:
+            raise OtherFormat(f"the stored rows have format {meta[0]}, this version reads {_FORMAT}")
         (
+            _,
             self.zxid,
             self.time,
             self.generation,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from znoded.api import words
-from znoded.api.words import WORDS, AdminPort, answer, complete, whitelist
+from znoded.api.words import WORDS, AdminPort, answer, complete
 from znoded.storage.watches import DATA, Watches
 
 from .test_commands import FakeConnection, FakeServer, Values
@@ -314,22 +314,6 @@ def test_a_word_that_is_not_allowed_is_refused_and_does_nothing(server: FakeServ
     assert text == f"{word.decode()} is not executed because it is not in the whitelist.\n"
     assert server.resets == []
     assert server.trace_mask == 306
-
-
-@pytest.mark.parametrize(
-    ("setting", "allowed"),
-    [
-        ("srvr", {b"srvr"}),
-        ("", {b"srvr"}),
-        ("stat, ruok ,conf", {b"srvr", b"stat", b"ruok", b"conf"}),
-        ("nope,mntr", {b"srvr", b"mntr"}),
-        ("*", WORDS),
-        ("ruok,*", WORDS),
-    ],
-)
-def test_the_whitelist(setting: str, allowed: Collection[bytes]) -> None:
-    assert whitelist(setting, read_only_mode=False) == allowed
-    assert whitelist(setting, read_only_mode=True) == {*allowed, b"isro"}
 
 
 def test_there_are_eighteen_words() -> None:
