@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import pytest
 
@@ -109,10 +109,17 @@ class Idle(Flusher):
         pass
 
 
+class Around(Protocol):
+    """What a connection needs of what it is connected to."""
+
+    clock: Clock
+    server: Server
+
+
 class Ear(Connection):
     """Writes down what it is told; sends requests by number, xids counted from 1."""
 
-    def __init__(self, core: Core, host: str = "127.0.0.1") -> None:
+    def __init__(self, core: Around, host: str = "127.0.0.1") -> None:
         super().__init__(host, 1)
         self._core = core
         self._server = core.server
