@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -59,6 +60,9 @@ class Connection(ABC):
     """One connection to the client port: identity, place in line, counters. Times in ms."""
 
     __slots__ = (
+        "_last_size",
+        "_least_size",
+        "_most_size",
         "answered_at",
         "established",
         "heard",
@@ -76,7 +80,6 @@ class Connection(ABC):
         "packets_received",
         "packets_sent",
         "port",
-        "reply_sizes",
         "session_id",
         "session_timeout",
         "stalled",
@@ -114,8 +117,8 @@ class Connection(ABC):
         """All counters as before the first request."""
         self.packets_received = 0
         self.packets_sent = 0
-        self.reply_sizes = (NO_SIZE, NO_SIZE, NO_SIZE)
-        """The last, smallest and largest answer."""
+        self._last_size = self._most_size = NO_SIZE
+        self._least_size = sys.maxsize
         self.last_op = 0
         self.last_cxid = -1
         self.last_zxid = NO_ZXID
@@ -141,17 +144,21 @@ class Connection(ABC):
         self.last_zxid = zxid
         self.answered_at = now
 
-    def sent(self, replies: list[bytes]) -> None:
-        """These bodies are on their way, each behind a header of 16 bytes."""
-        self.packets_sent += len(replies)
-        last = least = most = len(replies[-1]) + 16
-        if len(replies) > 1:
-            sizes = [*map(len, replies)]
-            least, most = min(sizes) + 16, max(sizes) + 16
-        _, smallest, largest = self.reply_sizes
-        if least > smallest != NO_SIZE:
-            least = smallest
-        self.reply_sizes = last, least, most if most > largest else largest  # noqa: FURB136 - quicker
+    def sent(self, packets: int, last: int, least: int, most: int) -> None:
+        """So many replies and events are on their way; sizes in bytes."""
+        self.packets_sent += packets
+        self._last_size = last
+        if least < self._least_size:
+            self._least_size = least
+        if most > self._most_size:
+            self._most_size = most
+
+    @property
+    def reply_sizes(self) -> tuple[int, int, int]:
+        """The last, smallest and largest reply or event; NO_SIZE before the first."""
+        if self._most_size == NO_SIZE:
+            return NO_SIZE, NO_SIZE, NO_SIZE
+        return self._last_size, self._least_size, self._most_size
 
     @property
     def last_response(self) -> int:

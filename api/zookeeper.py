@@ -277,8 +277,14 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         if self._closing or not out:
             out.clear()
             return
-        self.sent(out[1::2])
-        data = b"".join(out)
+        if len(out) == 2:
+            data = out[0] + out[1]
+            size = len(data) - 4
+            self.sent(1, size, size, size)
+        else:
+            data = b"".join(out)
+            sizes = [*map(len, out[1::2])]
+            self.sent(len(sizes), sizes[-1] + 16, min(sizes) + 16, max(sizes) + 16)
         out.clear()
         if self._stuck:
             self._backlog += len(data)

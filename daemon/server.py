@@ -215,12 +215,19 @@ class Server:
         """A read's requests are submitted: account for them, send answers, apply back-pressure."""
         if self._answered_reads:
             now = monotonic()
-            taken = int((now - connection.heard) * 1000)
-            self.stats.reads.add(taken, self._answered_reads)
-            connection.answered(self.state.zxid, now, taken, self._answered_reads)
+            if now - connection.heard < 0.001:  # nearly always: as below, without the calls
+                self.stats.reads.zeros += self._answered_reads
+                connection.latency_count += self._answered_reads
+                connection.min_latency = connection.last_latency = 0
+                connection.last_zxid = self.state.zxid
+                connection.answered_at = now
+            else:
+                taken = int((now - connection.heard) * 1000)
+                self.stats.reads.add(taken, self._answered_reads)
+                connection.answered(self.state.zxid, now, taken, self._answered_reads)
+                if taken >= self._slow:
+                    self._log_slow(connection, "read", taken)
             self._answered_reads = 0
-            if taken >= self._slow:
-                self._log_slow(connection, "read", taken)
         if self._debug and self.trace_mask & Trace.CLIENT_REQUEST:
             log.debug("session %#x: %d requests, %d bytes", connection.session_id, count, size)
         self._send()

@@ -19,7 +19,7 @@ class Summary:
     beyond the first thousand share the bucket of their power of two.
     """
 
-    __slots__ = ("_least", "_values", "_zeros", "maximum", "total")
+    __slots__ = ("_least", "_values", "maximum", "total", "zeros")
 
     def __init__(self) -> None:
         self.reset()
@@ -27,12 +27,12 @@ class Summary:
     def reset(self) -> None:
         """As before the first value."""
         self._values: Counter[int] = Counter()
-        self._zeros = self._least = self.total = self.maximum = 0
+        self.zeros = self._least = self.total = self.maximum = 0
 
     def add(self, value: int, times: int = 1) -> None:
         """The quantity was measured, so many times with the same value."""
         if not value:
-            self._zeros += times  # nearly always: milliseconds of what took less than one
+            self.zeros += times  # nearly always: milliseconds of what took less than one
             return
         if not self._least or value < self._least:
             self._least = value
@@ -44,16 +44,16 @@ class Summary:
     @property
     def count(self) -> int:
         """How many values there were."""
-        return self._zeros + self._values.total()
+        return self.zeros + self._values.total()
 
     @property
     def minimum(self) -> int:
         """The least value; 0 without any."""
-        return 0 if self._zeros else self._least
+        return 0 if self.zeros else self._least
 
     def percentile(self, fraction: float) -> int:
         """The value that this fraction of all values does not exceed; 0 without any."""
-        wanted = fraction * self.count - self._zeros
+        wanted = fraction * self.count - self.zeros
         if wanted <= 0:
             return 0
         for value in sorted(self._values):
