@@ -503,11 +503,15 @@ class Writes:
 
     def _quota_node_made(self, path: bytes, name: bytes) -> None:
         below = quota.path_below(path)
-        if name == quota.LIMITS_NAME and below:
+        if not below:
+            return
+        if name == quota.LIMITS_NAME:
             self.state.add_quota(below)
-        elif name == quota.STATS_NAME and below:
-            count, size = self._measure(below)
-            self._put_usage(path, self.state.existing(path), count, size)
+        # ZooKeeper counts only when the stats are made; what changed while there were no limits, it misses.
+        stats = quota.stats_path(below)
+        record = self.state.node(stats)
+        if record is not None:
+            self._put_usage(stats, record, *self._measure(below))
 
     def _measure(self, path: bytes) -> tuple[int, int]:
         """Znodes and bytes of the subtree at path."""

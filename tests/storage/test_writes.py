@@ -454,6 +454,17 @@ def test_a_quota_ends_with_its_limits(tree: Tree) -> None:
     assert tree.state.quotas == set()
 
 
+def test_limits_that_come_back_find_the_usage_counted_anew(tree: Tree) -> None:
+    tree.create(b"/a")
+    limit(tree, b"/a", -1)
+    limits = b"/zookeeper/quota/a/zookeeper_limits"
+    tree.delete(limits)
+    tree.create(b"/a/b", b"12345")
+    assert used(tree, b"/a") == b"count=1,bytes=0"
+    tree.create(limits, b"count=5,bytes=-1")
+    assert used(tree, b"/a") == b"count=2,bytes=5"
+
+
 def test_a_quota_on_the_quotas_keeps_the_sums_right(tree: Tree) -> None:
     limit(tree, b"/zookeeper", -1)
     stats = b"/zookeeper/quota/zookeeper/zookeeper_stats"
