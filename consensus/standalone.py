@@ -50,10 +50,11 @@ class Standalone:
         replica.leading(replica.generation)
 
     async def stop(self) -> None:
-        """Wait until what was proposed is on disk and applied."""
+        """Wait until what was proposed, and what comes of that, is on disk and applied."""
         if self._pending:
             self._drained = self._loop.create_future()
             await self._drained
+        self._failure = "this server has stopped"
         self._committer.close()
 
     def propose(self, txn: bytes, waiter: Waiter) -> None:
