@@ -14,11 +14,12 @@ from ..storage.session import Session, encode_identities
 Blocked: TypeAlias = tuple[int, int, bytes] | None
 """A request (xid, op, body) that waits for what came before it; None marks a write or a sync under way.
 A write waits, too, while stalled is not 0: it counts the syncs taken and not yet answered, and the
-writes that wait, be it behind those or since they were refused with others before them."""
+writes that wait, be it behind those or since they were refused with others before them. reads counts
+the reads that wait."""
 
 NO_ZXID: Final = -1
 NO_SIZE: Final = -1
-_IDENTITY_ROOM: Final = 16 << 10
+_IDENTITY_ROOM: Final = 2 << 10
 """Bytes that a client's identities may take in each of its transactions."""
 
 
@@ -47,6 +48,10 @@ class Service(Protocol):
         connection, and hold this one back if too much of it is under way."""
         ...
 
+    def proceed(self, connection: Connection) -> None:
+        """Serve what waits of a connection that was full, and send it."""
+        ...
+
     def closing(self, connection: Connection, reason: str) -> None:
         """The connection is being closed from this side; reason is for the log, empty if it is no news."""
         ...
@@ -65,7 +70,9 @@ class Connection(ABC):
         "_most_size",
         "answered_at",
         "established",
+        "full",
         "heard",
+        "held",
         "host",
         "identities",
         "identity_wire",
@@ -80,6 +87,7 @@ class Connection(ABC):
         "packets_received",
         "packets_sent",
         "port",
+        "reads",
         "session_id",
         "session_timeout",
         "stalled",
@@ -96,6 +104,11 @@ class Connection(ABC):
         self.session_timeout = 0
         self.waiting: deque[Blocked] = deque()
         self.stalled = 0
+        self.reads = 0
+        self.full = False
+        """So much is gathered that others have their turn first."""
+        self.held = False
+        """The server does not read from it for now."""
         self.taken = 0
         """Bytes of requests since none waited."""
         self.identities: tuple[tuple[str, str], ...] = ()

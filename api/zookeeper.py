@@ -43,9 +43,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         "_backlog",
         "_closing",
         "_dirty",
-        "_full",
         "_gathered",
-        "_held",
         "_limit",
         "_modern",
         "_need",
@@ -77,9 +75,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         self._gathered = 0
         self._backlog = 0
         self._closing = False
-        self._full = False
         self._stuck = False
-        self._held = False
         self._modern = True
         self._timer: asyncio.TimerHandle | None = None
 
@@ -96,7 +92,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
             rest.clear()
         self.heard = monotonic()
         if not self.session_id:
-            if self._held:
+            if self.held:
                 rest += data
             else:
                 self._handshake(data)
@@ -105,7 +101,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         limit = self._limit
         submit = self._service.submit
         count = 0
-        while end - at >= 12 and not self._full:
+        while end - at >= 12 and not self.full:
             size, xid, op = _REQUEST(data, at)
             stop = at + 4 + size
             if stop > end or size < 8 or size > limit:
@@ -124,7 +120,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def _keep(self, data: bytes, at: int, end: int) -> None:
         """Keep requests whose turn comes later, or wait for the rest of a frame whose length makes sense."""
-        if self._full:
+        if self.full:
             self._need = 0
             if end - at > _KEPT:
                 self._transport.pause_reading()
@@ -181,7 +177,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read: take no more requests, so that answers do not pile up."""
-        self._stuck = self._full = True
+        self._stuck = self.full = True
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -191,24 +187,26 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
 
     def hold(self) -> None:
         """Read no more requests for now."""
-        self._held = True
+        self.held = True
         if not self._closing:
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read requests again, unless the client still does not read answers."""
-        self._held = False
+        self.held = False
         self._go_on()
 
     def _go_on(self) -> None:
         """Take the requests that are here already, then more."""
-        if self._held or self._closing:
+        if self.held or self._closing:
             return
         if not self._stuck:
-            self._full = False
-            if self._rest:
+            self.full = False
+            if self.waiting:
+                self._service.proceed(self)
+            if self._rest and not self.full:
                 self.data_received(b"")
-        if not (self._held or self._closing or (self._full and len(self._rest) > _KEPT)):
+        if not (self.held or self._closing or (self.full and len(self._rest) > _KEPT)):
             self._transport.resume_reading()
 
     def patience(self, timer: asyncio.TimerHandle | None) -> None:
@@ -258,8 +256,8 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
         """End the turn of a client whose answers are much to send."""
         self._gathered += size
         if self._gathered > _TURN:
-            self._full = True
-            if self._gathered - size > _BACKLOG:  # a single answer may be as large as it is
+            self.full = True
+            if self._gathered - size > 2 * _BACKLOG:  # a single answer may be as large as it is
                 self._give_up()
 
     def event(self, kind: int, path: bytes, zxid: int) -> None:
@@ -292,7 +290,7 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
                 self._give_up()
                 return
         self._transport.write(data)
-        if self._full:
+        if self.full:
             self._gathered = 0
             if not self._stuck:
                 asyncio.get_running_loop().call_soon(self._go_on)
@@ -316,6 +314,6 @@ class ZooKeeperConnection(Connection, asyncio.Protocol):
             self._transport.abort()
 
     def _end(self) -> None:
-        self._closing = self._full = True
+        self._closing = self.full = True
         self.waiting.clear()
         self._rest.clear()

@@ -115,6 +115,7 @@ class Flusher:
                 # A turn for the commit each time round the loop; while it writes or syncs it needs none.
                 await asyncio.wait((commit_done,), timeout=0 if engine.lend(_TURN) else _PAUSE)
             await commit_done
+            table.flushed()
         except Exception as error:
             # The log still holds all of it: nothing is lost, and the next try takes it along.
             table.unfreeze()
@@ -123,7 +124,6 @@ class Flusher:
             self.failure = str(error)
             self._catch_up()
             return
-        table.flushed()
         if self.failure is not None:
             log.info("flush works again")
             self.failure = None

@@ -77,6 +77,8 @@ class Leases:
             for lease in self._buckets.pop(bucket):
                 if lease.bucket != bucket or self._leases.get(lease.session) is not lease:
                     continue
+                if lease.connection is not None and lease.connection.held:
+                    lease.heard = now  # its pings wait unread: that is our doing
                 if lease.deadline(self.tick) > moment:
                     self._queue(lease)
                 else:

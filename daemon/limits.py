@@ -46,10 +46,10 @@ class Limits:
         """Count a connection out."""
         host = connection.host
         self._held.discard(connection)
-        self._told.discard(host)
         self._by_host[host] -= 1
         if not self._by_host[host]:
             del self._by_host[host]
+            self._told.discard(host)
 
     def took(self, connection: Connection, size: int, outstanding: int, behind: bool) -> None:
         """So many bytes of requests came from a connection with others under way; outstanding counts the

@@ -45,6 +45,8 @@ _WRITES: Final = frozenset(
     )
 )
 _OPS: Final = {op: INT.pack(op) for op in _WRITES}
+_READS: Final = 32
+"""Reads of a connection that may wait behind its writes before further writes wait behind them."""
 _BROKEN_STATE: Final = 70
 """The exit status when a transaction could not be applied (sysexits.h: EX_SOFTWARE)."""
 _QUIET: Final = 60.0
@@ -177,6 +179,7 @@ class Server:
         if handler is not None:
             if connection.waiting:
                 connection.waiting.append((xid, op, body))
+                connection.reads += 1
                 return
             self._answered_reads += 1
             # _answer(), without the call: most requests are reads.
@@ -187,7 +190,11 @@ class Server:
             except _BROKEN:
                 connection.reply(xid, self.state.zxid, Code.MARSHALLINGERROR, b"")
         elif op in _OPS:
-            if not connection.stalled and self._propose(connection, xid, op, body):
+            if (
+                not connection.stalled
+                and connection.reads < _READS
+                and self._propose(connection, xid, op, body)
+            ):
                 connection.waiting.append(None)
             else:
                 connection.stalled += 1
@@ -232,9 +239,17 @@ class Server:
             log.debug("session %#x: %d requests, %d bytes", connection.session_id, count, size)
         self._send()
         if connection.waiting:
+            # Every write carries its client's identities.
+            size += count * len(connection.identity_wire)
             self._limits.took(connection, size, self.outstanding, self.flusher.behind)
         else:
             connection.taken = 0
+
+    def proceed(self, connection: Connection) -> None:
+        """Serve what waits of a connection that was full, and send it."""
+        if connection.waiting[0] is not None:
+            self._resume(connection)
+            self._send()
 
     def _answer(
         self, connection: Connection, xid: int, handler: Callable[[Client, bytes], bytes], body: bytes
@@ -320,11 +335,16 @@ class Server:
                 continue
             if proposed:
                 break
-            waiting.popleft()
             handler = self._reads.get(op)
             if handler is not None:
+                # A write under way must find the reads before it answered: they saw the state before it.
+                if connection.full and None not in waiting:
+                    break
+                waiting.popleft()
+                connection.reads -= 1
                 self._answer(connection, xid, handler, body)
             else:
+                waiting.popleft()
                 self._sync(connection, xid, body)
         waiting.extendleft([None] * proposed)
 

@@ -107,6 +107,7 @@ class Sessions:
                 self._stats.counters["stale_sessions_expired"] += 1
             if lease.connection is not None:
                 over.append(lease.connection)
+                lease.connection = None  # the lease stays in its bucket until that is due
         return over
 
     def gone(self, connection: Connection) -> None:

@@ -250,7 +250,9 @@ def _environment(path: Path) -> lmdb.Environment:
             # As they are by default, with reason: sync and metasync (a commit is on disk when it returns),
             # no writemap (a full disk is an error, not a SIGBUS), meminit (no remnants of the heap on disk),
             # readahead (after a restart, reads warm the cache in large pieces).
-            return lmdb.Environment(str(path), map_size=size, max_dbs=2, max_spare_txns=1, mode=0o700)
+            return lmdb.Environment(
+                str(path), map_size=size, max_dbs=2, max_spare_txns=1, max_readers=1024, mode=0o700
+            )
         except lmdb.MemoryError:
             # Address spaces differ: 39 bits on some ARM kernels.
             if size < 1 << 24:

@@ -59,6 +59,8 @@ def zxid_in(view: View) -> int:
 
 
 def _depth(depth: int) -> bytes:
+    if depth >= 1 << 24:
+        raise ZkError(Code.BADARGUMENTS)
     return _DEPTHS[depth] if depth < 256 else b"n" + depth.to_bytes(3)
 
 

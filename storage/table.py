@@ -89,6 +89,7 @@ class Table:
 
     def freeze(self) -> Mapping[bytes, bytes | None]:
         """Begin a flush: the rows for Engine.commit. Changes from now on wait for the next one."""
+        assert not self._flushing, "one flush at a time"
         self._flushing, self._changes = self._changes, {}
         self._flushing_members, self._members = self._members, {}
         return self._flushing

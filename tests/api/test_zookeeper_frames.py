@@ -126,6 +126,9 @@ class Service:
         self.requests.append(Request(xid, op, body))
         connection.reply(xid, 0, 0, bytes(max(0, min(op, 1 << 20))))
 
+    def proceed(self, connection: Connection) -> None:
+        """Nothing waits here."""
+
     def settle(self, connection: Connection, count: int, size: int) -> None:
         self.counted += count
         for one in self.dirty:

@@ -48,6 +48,17 @@ def test_a_client_that_was_heard_has_its_timeout_again(tmp_path: Path) -> None:
     assert ids(leases.overdue(108.0)) == [1]
 
 
+def test_who_is_held_back_can_not_be_heard_and_does_not_run_out(tmp_path: Path) -> None:
+    leases = Leases(TICK)
+    lease = leases.add(1, 4500, 100.0)
+    lease.connection = connection(tmp_path, 100.0)
+    lease.connection.held = True
+    assert leases.overdue(105.0) == []
+    lease.connection.held = False
+    assert leases.overdue(109.5) == []
+    assert ids(leases.overdue(110.0)) == [1]
+
+
 def test_an_older_sign_of_life_changes_nothing(tmp_path: Path) -> None:
     lease = Lease(1, 4500, 100.0, connection(tmp_path, 50.0))
     assert lease.deadline(TICK) == 105_000

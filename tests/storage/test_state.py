@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from znoded.storage.errors import ZkError
 from znoded.storage.memory_engine import MemoryEngine
-from znoded.storage.state import OtherFormat, State, zxid_in
+from znoded.storage.state import OtherFormat, State, node_key, zxid_in
 
 
 def flushed(tmp_path: Path) -> MemoryEngine:
@@ -33,3 +34,8 @@ def test_rows_of_another_format_are_refused(tmp_path: Path) -> None:
     engine.refresh()
     with pytest.raises(OtherFormat, match="format 2, this version reads 1"):
         State(engine)
+
+
+def test_a_path_deeper_than_a_key_can_tell_is_refused() -> None:
+    with pytest.raises(ZkError, match="BADARGUMENTS"):
+        node_key(b"/" * (1 << 24))
