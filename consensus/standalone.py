@@ -21,6 +21,7 @@ class Standalone:
     def __init__(self, log: Log, synced: Callable[[float], None]) -> None:
         """synced hears how many seconds each sync of the log took."""
         self._log = log
+        self._append = log.append
         self._heard = synced
         self._pending: list[Entry] = []
         self._busy = False
@@ -62,7 +63,7 @@ class Standalone:
         if self._failure is not None:
             raise NotServing(self._failure)
         self._zxid = zxid = self._zxid + 1
-        self._log.append(zxid, txn)
+        self._append(zxid, txn)
         self._pending.append((zxid, txn, waiter))
         if not self._busy:
             self._busy = True

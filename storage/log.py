@@ -20,6 +20,7 @@ from pathlib import Path
 
 from .directories import make_directory, sync_directory
 from .segment import (
+    BODY,
     RECORD,
     START,
     LogDamaged,
@@ -189,7 +190,11 @@ class Log:
             self._fd = -1
 
     def _write(self, records: list[bytes]) -> None:
-        bodies = list(grouped(records))
+        # One body holds nearly every batch, and is quicker made at once.
+        if sum(map(len, records)) <= BODY:
+            bodies = [(b"".join(records), RECORD.unpack_from(records[-1])[0])]
+        else:
+            bodies = list(grouped(records))
         length = sum(frame_size(body) for body, _ in bodies)
         if not self._segments or self._end + length > self._segments[-1].size:
             self._roll(max(self._segment_size, START + length))

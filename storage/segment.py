@@ -25,7 +25,7 @@ _FRAME = Struct("<8sIIQQ")  # mark, CRC of the rest and the body, body's length,
 _FRAME_REST = Struct("<IQQ")
 RECORD = Struct("<QI")  # zxid, payload's length
 _ALIGN = 8
-_BODY = 1 << 20  # a frame takes records up to this size, or one larger: it bounds memory when reading
+BODY = 1 << 20  # a frame takes records up to this size, or one larger: it bounds memory when reading
 _CHUNK = 1 << 20
 
 
@@ -114,7 +114,7 @@ def grouped(records: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     group: list[bytes] = []
     size = 0
     for record in records:
-        if group and size + len(record) > _BODY:
+        if group and size + len(record) > BODY:
             yield b"".join(group), RECORD.unpack_from(group[-1])[0]
             group.clear()
             size = 0
