@@ -40,6 +40,7 @@ class Flusher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
         self._flushed = state.zxid
         self._written = txn_log.written
         self.failure: str | None = None
@@ -72,7 +73,8 @@ class Flusher:
 
     async def close(self) -> None:
         """Flush what is left."""
-        while self._task is not None:  # one that ends may begin the next
+        self._closing = True  # the one under way begins no other
+        if self._task is not None:
             await self._task
         if self._timer is not None:
             self._timer.cancel()
@@ -85,12 +87,15 @@ class Flusher:
             self._timer.cancel()
             self._timer = None
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._flush())
-            self._task.add_done_callback(self._ended)
+            self._task = asyncio.get_running_loop().create_task(self._cycle())
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        task.result()
+    async def _cycle(self) -> None:
+        try:
+            await self._flush()
+        finally:
+            self._task = None
+        if self._closing:
+            return
         if self.failure is not None:
             self._timer = asyncio.get_running_loop().call_later(_RETRY, self._begin)
         elif self._state.zxid != self._flushed:
