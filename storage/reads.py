@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from . import acl as acls
 from . import multi, ops
 from .errors import Code, ZkError
-from .jute import INT, Malformed, Reader, pack_buffer, pack_texts
+from .jute import INT, Malformed, Reader, pack_texts
+from .session import encode_identities
 from .state import OPEN_ACL, State, node_key
 from .watches import (
     ADD_MODES,
@@ -159,11 +160,10 @@ class Reads:
         return multi.answer(results)
 
     def _who_am_i(self, client: Client, body: bytes) -> bytes:
-        parts = [INT.pack(len(client.identities))]
-        for scheme, name in client.identities:
-            user = "" if scheme == "super" else name.split(":")[0] if scheme == "digest" else name
-            parts += pack_buffer(scheme.encode()), pack_buffer(user.encode())
-        return b"".join(parts)
+        def user(scheme: str, name: str) -> str:
+            return "" if scheme == "super" else name.split(":")[0] if scheme == "digest" else name
+
+        return encode_identities(tuple((scheme, user(scheme, name)) for scheme, name in client.identities))
 
     def _add_watch(self, client: Client, body: bytes) -> bytes:
         reader = Reader(body)
@@ -175,16 +175,15 @@ class Reads:
         return INT.pack(0)
 
     def _check_watches(self, client: Client, body: bytes) -> bytes:
-        reader = Reader(body)
-        path, kind = reader.text(), reader.int32()
-        if not self._watches.contains(path, client, kind):
-            raise ZkError(Code.NOWATCHER, path.decode(errors="replace"))
-        return b""
+        return self._need_watch(self._watches.contains, client, body)
 
     def _remove_watches(self, client: Client, body: bytes) -> bytes:
+        return self._need_watch(self._watches.remove, client, body)
+
+    def _need_watch(self, found: Callable[[bytes, Client, int], bool], client: Client, body: bytes) -> bytes:
         reader = Reader(body)
         path, kind = reader.text(), reader.int32()
-        if not self._watches.remove(path, client, kind):
+        if not found(path, client, kind):
             raise ZkError(Code.NOWATCHER, path.decode(errors="replace"))
         return b""
 
