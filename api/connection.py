@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final, Protocol, TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 from ..storage.acl import address
 from ..storage.session import Session, encode_identities
 
@@ -61,6 +63,7 @@ class Service(Protocol):
         ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(ABC):
     """One connection to the client port: identity, place in line, counters. Times in ms."""
 

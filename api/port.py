@@ -63,7 +63,7 @@ class ClientPort(asyncio.Protocol):
                 self._answer()
             return
         start, self._start = self._start, b""
-        self._transport.set_protocol(self._connection)
+        self._transport.set_protocol(cast(asyncio.Protocol, self._connection))
         self._connection.data_received(start)
 
     def eof_received(self) -> bool:

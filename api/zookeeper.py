@@ -36,8 +36,11 @@ _PATIENCE: Final = 10.0
 """Seconds in which a client must read the last that it is sent."""
 
 
-class ZooKeeperConnection(Connection, asyncio.Protocol):
-    """Speaks the client protocol of ZooKeeper 3.4 to 3.9 (ClientCnxn, NIOServerCnxn)."""
+class ZooKeeperConnection(Connection):
+    """Speaks the client protocol of ZooKeeper 3.4 to 3.9 (ClientCnxn, NIOServerCnxn).
+
+    An asyncio.Protocol in all but descent: a class that is compiled can't have an interpreted base.
+    """
 
     __slots__ = (
         "_backlog",

@@ -27,9 +27,9 @@ _FILE = click.Path(path_type=Path)
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from importlib.metadata import version  # slow to import, and a start has no use for it
+    from .release import told  # slow to import
 
-    click.echo(f"znoded {version('znoded')}")
+    click.echo(told())
     context.exit()
 
 

@@ -25,6 +25,7 @@ from ..storage.state import OtherFormat, State
 from .config import Config
 from .flusher import Flusher
 from .reaper import Reaper
+from .release import told
 from .server import Server
 from .stats import Stats
 from .view import View
@@ -89,6 +90,7 @@ async def _run(config: Config) -> int:
         server = Server(config, state, consensus, flusher, stats)
         view = View(server, config.data_log_dir)
         await server.start()
+        log.info("%s", told())
         stack.push_async_callback(server.stop)
 
         loop = asyncio.get_running_loop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -18,6 +17,7 @@ from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
 from ..storage.znode import data_of
+from .release import release
 from .server import Server
 
 _DIGESTS: Final = 1024
@@ -26,20 +26,13 @@ _STEP: Final = 100
 """Znodes a step of adding up a digest."""
 
 
-def _version() -> str:
-    try:
-        return version(__name__.partition(".")[0])
-    except PackageNotFoundError:
-        return "0+uninstalled"
-
-
 class View:
     """Implements api.commands.ServerView."""
 
     def __init__(self, server: Server, log_dir: Path) -> None:
         self._server = server
         self._digests: dict[int, int] = {}
-        self.version = _version()
+        self.version = release()
         self.data_dir = server.config.data_dir
         self.log_dir = log_dir
 

@@ -8,14 +8,13 @@ import struct
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from znoded.api import words
 from znoded.api.words import WORDS, AdminPort, answer, complete
-from znoded.storage.watches import DATA, Watches
+from znoded.storage.watches import DATA
 
 from .test_commands import FakeConnection, FakeServer, Values
 
@@ -404,15 +403,10 @@ class Port(AdminPort):
         self.lost.set_result(exc)
 
 
-class Endless(Watches[FakeConnection]):
-    """More watches than anybody can read."""
-
-    def __init__(self, connection: FakeConnection) -> None:
-        super().__init__()
-        self.connection = connection
-
-    def by_path(self) -> Iterator[tuple[bytes, FakeConnection]]:
-        yield from ((b"/path/%d" % number, self.connection) for number in count())
+def watch_much(server: FakeServer) -> None:
+    """Have a server hold more watches than a socket's buffers take: 20 MB of paths."""
+    for number in range(5000):
+        server.watches.add(b"/%04000d" % number, server.anna, DATA)
 
 
 class Admin:
@@ -521,7 +515,7 @@ def test_a_client_that_does_not_read_is_dropped_and_not_buffered_for(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(words, "PATIENCE", 0.02)
-    server.watches = Endless(server.anna)
+    watch_much(server)
 
     async def session() -> None:
         async with Admin(server) as admin:
@@ -533,7 +527,7 @@ def test_a_client_that_does_not_read_is_dropped_and_not_buffered_for(
 
 
 def test_a_client_that_leaves_ends_the_answer(server: FakeServer) -> None:
-    server.watches = Endless(server.anna)
+    watch_much(server)
 
     async def session() -> None:
         async with Admin(server) as admin:

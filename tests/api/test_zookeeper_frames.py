@@ -36,7 +36,7 @@ class Transport(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.protocol: asyncio.BaseProtocol | None = None
+        self.protocol: asyncio.Protocol
         self.sent = bytearray()
         self.room: int | None = None
         self.ended = False
@@ -50,21 +50,19 @@ class Transport(asyncio.Transport):
 
     def _pass_on(self) -> None:
         while self._unread and self._reading and not self.ended:
-            assert isinstance(self.protocol, asyncio.Protocol)
             self.protocol.data_received(self._unread.pop(0))
 
     def read(self) -> None:
         """The client reads all that waits for it."""
         if self._stuck and not self.ended:
             self._stuck = False
-            assert isinstance(self.protocol, asyncio.Protocol)
             self.protocol.resume_writing()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return ("127.0.0.1", 4711) if name == "peername" else default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self.protocol = protocol
+        self.protocol = cast(asyncio.Protocol, protocol)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended, "written after the end"
@@ -72,7 +70,6 @@ class Transport(asyncio.Transport):
         if self.room is not None and not self._stuck and len(self.sent) > self.room:
             self._stuck = True
             self.room += len(self.sent)
-            assert isinstance(self.protocol, asyncio.Protocol)
             self.protocol.pause_writing()
 
     def get_write_buffer_size(self) -> int:
@@ -95,7 +92,6 @@ class Transport(asyncio.Transport):
     def abort(self) -> None:
         if not self.ended:
             self.ended = True
-            assert self.protocol is not None
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import json
 import logging
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from znoded.daemon import logs
+from znoded.daemon import logs, release, server
 from znoded.daemon.cli import main
 from znoded.daemon.config import Config
 
@@ -143,9 +142,11 @@ class TestStart:
         assert f" WARNING daemon.cli: {file}:2: forceSync has no effect: " in line
 
 
-def test_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"1.2.3 of {name}")
-    assert znoded("--version").output == "znoded 1.2.3 of znoded\n"
+def test_version() -> None:
+    told = re.fullmatch(r"znoded (\S+), ((?:not )?compiled), CPython \S+\n", znoded("--version").output)
+    assert told
+    assert told[1] == release.release()
+    assert (told[2] == "compiled") == (not server.__file__.endswith(".py"))
 
 
 class TestLogs:

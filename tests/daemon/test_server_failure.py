@@ -17,17 +17,14 @@ class Ended(BaseException):
 def test_a_bug_in_applying_ends_the_process_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     core = Core(tmp_path, patch_clock(monkeypatch), {})
     client = core.client()
+    core.steps.propose(b"no transaction", None)
     client.create(b"/a")
     client.said.clear()
 
     def end(status: int) -> None:
         raise Ended(status)
 
-    def broken(zxid: int, txn: bytes) -> tuple[int, bytes]:
-        raise KeyError("a bug")
-
     monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(core.server.writes, "apply", broken)
     with pytest.raises(Ended, match="70"):
         core.steps.commit()
     assert client.said == []

@@ -1,0 +1,71 @@
+"""Compiles a request's way through the server by mypyc, where there is a C compiler; setup.cfg says the rest.
+
+An editable install is not compiled: it runs the sources as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+HOT = (
+    "api/connection.py",
+    "api/zookeeper.py",
+    "consensus/standalone.py",
+    "daemon/limits.py",
+    "daemon/proposals.py",
+    "daemon/server.py",
+    "storage/jute.py",
+    "storage/multi.py",
+    "storage/paths.py",
+    "storage/quota.py",
+    "storage/reads.py",
+    "storage/segment.py",
+    "storage/session.py",
+    "storage/state.py",
+    "storage/table.py",
+    "storage/watches.py",
+    "storage/writes.py",
+    "storage/znode.py",
+)
+
+
+class BuildIfPossible(build_ext):
+    """Compiles all, or nothing: the sources do the same, more slowly."""
+
+    def run(self) -> None:
+        """Go on without what can't be compiled."""
+        try:
+            super().run()
+        except BaseError as error:
+            for output in map(Path, self.get_outputs()):
+                output.unlink(missing_ok=True)
+            self.extensions = []
+            print(f"znoded is not compiled: {error}", file=sys.stderr)
+
+
+def translated() -> list[Extension]:
+    """The hot modules in C, for a wheel."""
+    if "bdist_wheel" not in sys.argv:
+        return []
+    from mypyc.build import mypycify
+
+    # mypy goes by names of folders, and a checkout may be called anything.
+    package = Path("build/src/znoded")
+    package.parent.mkdir(parents=True, exist_ok=True)
+    package.unlink(missing_ok=True)
+    package.symlink_to(Path.cwd())
+    modules = [str(package / module) for module in HOT]
+    try:
+        return cast(list[Extension], mypycify(["--no-namespace-packages", *modules], opt_level="3"))
+    except SystemExit:  # it has said why
+        return []
+
+
+# script_name: so that this file is not taken for a module of the package.
+setup(script_name="setup.py", ext_modules=translated(), cmdclass={"build_ext": BuildIfPossible})
