@@ -11,7 +11,7 @@ from typing import cast
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CompileError, LinkError
 
 HOT = (
     "api/connection.py",
@@ -42,7 +42,7 @@ class BuildIfPossible(build_ext):
         """Go on without what can't be compiled."""
         try:
             super().run()
-        except BaseError as error:
+        except (BaseError, CompileError, LinkError, OSError) as error:
             for output in map(Path, self.get_outputs()):
                 output.unlink(missing_ok=True)
             self.extensions = []

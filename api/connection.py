@@ -63,7 +63,7 @@ class Service(Protocol):
         ...
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
+@mypyc_attr(allow_interpreted_subclasses=True)  # not every dialect is compiled
 class Connection(ABC):
     """One connection to the client port: identity, place in line, counters. Times in ms."""
 
