@@ -28,6 +28,7 @@ from .reaper import Reaper
 from .release import told
 from .server import Server
 from .stats import Stats
+from .supervisor import Supervisor
 from .view import View
 
 log = logging.getLogger(__name__)
@@ -111,17 +112,19 @@ async def _run(config: Config) -> int:
             )
             stack.callback(admin_port.close)
             log.info("admin port on %s", _address(admin_port))
-        for task in (loop.create_task(_tick(server)), loop.create_task(Reaper(config, server).run())):
-            stack.callback(task.cancel)
+        supervisor = Supervisor(os.environ)
+        address = _address(client_port)
+        status = supervisor.attend(lambda: f"{view.mode}, serving clients on {address}")
+        for work in (_tick(server), Reaper(config, server).run(), status):
+            stack.callback(loop.create_task(work).cancel)
         # What start-up made lives as long as the process: the collector need not look at it again. Nor at
         # the requests under way, which never make a cycle: by default it would, every 700 of them.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        log.info(
-            "serving clients on %s, %d znodes, zxid %#x", _address(client_port), state.node_count, state.zxid
-        )
+        log.info("serving clients on %s, %d znodes, zxid %#x", address, state.node_count, state.zxid)
         await stopped.wait()
+        supervisor.stopping()
         log.info("stopping")
     log.info("stopped at zxid %#x", state.zxid)
     return 0
