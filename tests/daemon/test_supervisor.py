@@ -128,6 +128,6 @@ class TestUnits:
     @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
     def test_they_are_closed_in(self, unit: Path) -> None:
         """systemd-analyze's exposure level: 0 is the least, 10 the most."""
-        command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", unit]
+        command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", str(unit)]
         told = subprocess.run(command, capture_output=True, text=True)
         assert told.returncode == 0, told.stdout.splitlines()[-1]
