@@ -23,6 +23,7 @@ class Supervisor:
         path = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._step = _STEP
+        self._deaf = False
         self._watched = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         if self._watched and (limit := environment.get("WATCHDOG_USEC", "")).isdecimal() and int(limit):
             self._step = min(_STEP, int(limit) / 1e6 / 2)  # as sd_watchdog_enabled(3) advises
@@ -55,5 +56,8 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
                 sender.connect(self._address)
                 sender.send(what.encode())
+            self._deaf = False
         except OSError as error:
-            log.warning("NOTIFY_SOCKET does not take %s: %s", what.partition("\n")[0], error)
+            if not self._deaf:  # once, not with every sign of life
+                log.warning("NOTIFY_SOCKET does not take %s: %s", what.partition("\n")[0], error)
+            self._deaf = True
