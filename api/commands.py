@@ -11,6 +11,7 @@ import os
 import platform
 import pwd
 import resource
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ Row: TypeAlias = Mapping[str, Scalar]
 Flat: TypeAlias = Mapping[str, Scalar | None]
 Query: TypeAlias = Mapping[str, str]
 """A command's arguments by name, as an HTTP query carries them."""
+
+
+_LONG: Final = struct.Struct(">q")
 
 
 class Trace(IntFlag):
@@ -127,11 +131,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[A_co]):
-    """Names, the primary one first; run; needs_server: it is refused while the server isn't serving."""
+    """Names, the primary one first; run; needs_server: it is refused while the server isn't serving;
+    changes: it does more than tell."""
 
     names: tuple[str, ...]
     run: Callable[[ServerView, Query], A_co]
     needs_server: bool = True
+    changes: bool = False
 
     def __call__(self, server: ServerView, query: Query = MappingProxyType({})) -> A_co:
         """Raises Refused."""
@@ -141,12 +147,12 @@ class Command(Generic[A_co]):
 
 
 def _command(
-    *names: str, needs_server: bool = True
+    *names: str, needs_server: bool = True, changes: bool = False
 ) -> Callable[[Callable[[ServerView], A_co]], Command[A_co]]:
-    return lambda run: Command(names, lambda server, _query: run(server), needs_server)
+    return lambda run: Command(names, lambda server, _query: run(server), needs_server, changes)
 
 
-@_command("connection_stat_reset", "crst")
+@_command("connection_stat_reset", "crst", changes=True)
 def crst(server: ServerView) -> Flat:
     """Reset every connection's counters."""
     server.reset_connection_stats()
@@ -292,13 +298,14 @@ def _set_trace_mask(server: ServerView, query: Query) -> Flat:
     given = query.get("traceMask", "")
     try:
         mask = int(given)
-    except ValueError:
+        _LONG.pack(mask)
+    except (ValueError, struct.error):
         raise Refused(f"setTraceMask requires long traceMask argument, got {given}") from None
     server.trace_mask = mask
     return {"tracemask": mask}
 
 
-stmk: Final = Command(("set_trace_mask", "stmk"), _set_trace_mask, needs_server=False)
+stmk: Final = Command(("set_trace_mask", "stmk"), _set_trace_mask, needs_server=False, changes=True)
 
 
 @_command("server_stats", "srvr")
@@ -321,7 +328,7 @@ def stat(server: ServerView) -> Stat:
     )
 
 
-@_command("stat_reset", "srst")
+@_command("stat_reset", "srst", changes=True)
 def srst(server: ServerView) -> Flat:
     """Reset the server's counters."""
     server.reset_stats()

@@ -1,4 +1,4 @@
-"""The four-letter words: text answers in ZooKeeper's shapes, and the admin port that they come to.
+"""The four-letter words: text answers in ZooKeeper's shapes.
 
 The shapes are those of org.apache.zookeeper.server.command and what it calls: monitoring scripts parse them.
 """
@@ -12,7 +12,7 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from time import localtime, strftime
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar
 
 from . import commands
 from .commands import Answer, Command, Flat, Refused, Row
@@ -25,7 +25,7 @@ STEPS: Final = 2000
 """Lines that are, even if they are short or empty."""
 
 PATIENCE: Final = 10.0
-"""Seconds that the admin port waits for the rest of a word, and for a client to read its answer."""
+"""Seconds that the admin port waits for the rest of a word or request, and for a client to read."""
 
 _log = logging.getLogger(__name__)
 _A = TypeVar("_A", bound=Answer)
@@ -42,11 +42,18 @@ def complete(start: bytes) -> bool:
 async def answer(
     word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]
 ) -> AsyncGenerator[bytes, None]:
-    """The whole answer to a word, in chunks; rest is what came behind it. After each chunk the event loop
-    has its turn, so the next one may tell of a later state."""
+    """The whole answer to a word, in chunks; rest is what came behind it."""
+    async with aclosing(chunks(_lines(word, rest, server, allowed))) as answered:
+        async for chunk in answered:
+            yield chunk
+
+
+async def chunks(lines: Iterable[str]) -> AsyncGenerator[bytes, None]:
+    """Lines put together. After each chunk the event loop has its turn, so the next one may tell of a
+    later state."""
     chunk: list[str] = []
     size = steps = 0
-    for line in _lines(word, rest, server, allowed):
+    for line in lines:
         chunk.append(line)
         size += len(line)
         steps += 1
@@ -61,13 +68,13 @@ async def answer(
 
 
 async def send(
-    chunks: AsyncIterator[bytes], transport: asyncio.WriteTransport, writable: asyncio.Event
+    answered: AsyncIterator[bytes], transport: asyncio.WriteTransport, writable: asyncio.Event
 ) -> None:
     """Write chunks, each when the one before has gone out, and close. The protocol's pause_writing must
     clear writable, and resume_writing set it. A client that reads nothing for PATIENCE seconds is dropped."""
     transport.set_write_buffer_limits(0)  # so that writable means: everything is out
     try:
-        async for chunk in chunks:
+        async for chunk in answered:
             transport.write(chunk)
             async with asyncio.timeout(PATIENCE):
                 await writable.wait()
@@ -76,65 +83,6 @@ async def send(
         transport.abort()
     finally:
         transport.close()
-
-
-class AdminPort(asyncio.Protocol):
-    """A connection to the admin port: one word, one answer. Every word is allowed here."""
-
-    def __init__(self, server: ServerView) -> None:
-        self._server = server
-        self._start = b""
-        self._sending: asyncio.Task[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for a word, not for ever."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        """What comes after the word is read and dropped: left unread, it would turn the close into a reset
-        that can take the answer with it."""
-        if self._sending is None:
-            self._start = (self._start + data)[: 4 + _MASK.size]
-            if complete(self._start):
-                self._answer()
-
-    def eof_received(self) -> bool:
-        """`nc -N` says that it has said all; the answer still goes out."""
-        if self._sending is None:
-            if self._start:
-                self._answer()
-            else:
-                self._transport.close()
-        return True
-
-    def pause_writing(self) -> None:
-        """The client reads more slowly than the answer comes."""
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """There is room again."""
-        self._writable.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits for the rest."""
-        self._patience.cancel()
-        if self._sending is not None:
-            self._sending.cancel()
-
-    def _answer(self) -> None:
-        self._patience.cancel()
-        self._sending = asyncio.get_running_loop().create_task(self._send())
-
-    async def _send(self) -> None:
-        word, rest = self._start[:4], self._start[4:]
-        try:
-            async with aclosing(answer(word, rest, self._server, WORDS)) as chunks:
-                await send(chunks, self._transport, self._writable)
-        except Exception:
-            _log.exception("no answer to %r", word)
 
 
 def _lines(word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]) -> Iterable[str]:

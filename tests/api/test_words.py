@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from znoded.api import words
-from znoded.api.words import WORDS, AdminPort, answer, complete
+from znoded.api.admin_port import AdminPort, Http
+from znoded.api.words import WORDS, answer, complete
 from znoded.storage.watches import DATA
 
 from .test_commands import FakeConnection, FakeServer, Values
@@ -395,7 +396,7 @@ class Port(AdminPort):
     """It says when a connection is over."""
 
     def __init__(self, server: FakeServer) -> None:
-        super().__init__(server)
+        super().__init__(server, Http(server))
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def connection_lost(self, exc: Exception | None) -> None:

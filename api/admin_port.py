@@ -1,0 +1,136 @@
+"""The admin port: the first bytes of a connection decide between a four-letter word and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, cast
+
+from . import words
+from .view import ServerView
+
+if TYPE_CHECKING:
+    from aiohttp.web import AppRunner
+
+_VERBS: Final = frozenset((b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC"))
+_LONGEST: Final = 4 + 8
+"""A word, and stmk's mask."""
+
+_log = logging.getLogger(__name__)
+
+
+class Http:
+    """The HTTP side of an admin port. aiohttp is imported for the first request: a server that nobody asks
+    starts sooner and takes less memory."""
+
+    def __init__(self, server: ServerView) -> None:
+        self._server = server
+        self._starting: asyncio.Task[AppRunner] | None = None
+
+    async def protocol(self) -> asyncio.Protocol | None:
+        """A protocol for one connection; None after close."""
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+        # Others wait for it, too: who leaves must not take it along.
+        server = (await asyncio.shield(self._starting)).server
+        return None if server is None else server()
+
+    async def close(self) -> None:
+        """End every connection; what is being answered gets a second."""
+        if self._starting is not None:
+            await (await self._starting).cleanup()
+
+    async def _start(self) -> AppRunner:
+        runner = (await asyncio.to_thread(_import))(self._server)
+        await runner.setup()
+        return runner
+
+
+class AdminPort(asyncio.Protocol):
+    """A connection to the admin port: one word and its answer, or HTTP. Every word is allowed here."""
+
+    def __init__(self, server: ServerView, http: Http) -> None:
+        self._server = server
+        self._http = http
+        self._start = b""
+        self._answering: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a word, not for ever."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._patience = asyncio.get_running_loop().call_later(words.PATIENCE, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """What comes after the word is read and dropped: left unread, it would turn the close into a reset
+        that can take the answer with it."""
+        if self._answering is not None:
+            return
+        self._start += data
+        if self._start[:4] in _VERBS:
+            self._transport.pause_reading()
+            self._begin(self._hand_over())
+        else:
+            self._start = self._start[:_LONGEST]
+            if words.complete(self._start):
+                self._answer()
+
+    def eof_received(self) -> bool:
+        """`nc -N` says that it has said all; the answer still goes out."""
+        if self._answering is None:
+            if self._start:
+                self._answer()
+            else:
+                self._transport.close()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer comes."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for the rest."""
+        self._patience.cancel()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    def _begin(self, answering: Coroutine[None, None, None]) -> None:
+        self._answering = asyncio.get_running_loop().create_task(answering)
+
+    def _answer(self) -> None:
+        self._patience.cancel()
+        self._begin(self._send())
+
+    async def _send(self) -> None:
+        word, rest = self._start[:4], self._start[4:]
+        try:
+            async with aclosing(words.answer(word, rest, self._server, words.WORDS)) as chunks:
+                await words.send(chunks, self._transport, self._writable)
+        except Exception:
+            _log.exception("no answer to %r", word)
+
+    async def _hand_over(self) -> None:
+        """From here on the connection is aiohttp's."""
+        protocol = await self._http.protocol()
+        if protocol is None or self._transport.is_closing():
+            self._transport.abort()
+            return
+        self._patience.cancel()
+        self._transport.set_write_buffer_limits(0)  # so that drained means: everything is out
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        self._transport.resume_reading()
+        protocol.data_received(self._start)
+
+
+def _import() -> Callable[[ServerView], AppRunner]:
+    from .admin_http import runner
+
+    return runner
