@@ -111,6 +111,8 @@ async def _send(
     """An answer in chunks, each when the one before has gone out. A client that reads nothing for PATIENCE
     seconds is dropped."""
     response = web.StreamResponse(status=status, headers={**headers, "Content-Type": "application/json"})
+    if request.transport is not None:
+        request.transport.set_write_buffer_limits(0)  # so that drained means: everything is out
     writer = await response.prepare(request)
     if writer is None or request.method == "HEAD":
         return response

@@ -6,46 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from . import words
+from .http import VERBS, Http
 from .view import ServerView
 
 if TYPE_CHECKING:
-    from aiohttp.web import AppRunner
+    from aiohttp.web import BaseRunner
 
-_VERBS: Final = frozenset((b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC"))
 _LONGEST: Final = 4 + 8
 """A word, and stmk's mask."""
 
 _log = logging.getLogger(__name__)
-
-
-class Http:
-    """The HTTP side of an admin port. aiohttp is imported for the first request: a server that nobody asks
-    starts sooner and takes less memory."""
-
-    def __init__(self, server: ServerView) -> None:
-        self._server = server
-        self._starting: asyncio.Task[AppRunner] | None = None
-
-    async def protocol(self) -> asyncio.Protocol | None:
-        """A protocol for one connection; None after close."""
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start())
-        # Others wait for it, too: who leaves must not take it along.
-        server = (await asyncio.shield(self._starting)).server
-        return None if server is None else server()
-
-    async def close(self) -> None:
-        """End every connection; what is being answered gets a second."""
-        if self._starting is not None:
-            await (await self._starting).cleanup()
-
-    async def _start(self) -> AppRunner:
-        runner = (await asyncio.to_thread(_import))(self._server)
-        await runner.setup()
-        return runner
 
 
 class AdminPort(asyncio.Protocol):
@@ -70,7 +44,7 @@ class AdminPort(asyncio.Protocol):
         if self._answering is not None:
             return
         self._start += data
-        if self._start[:4] in _VERBS:
+        if self._start[:4] in VERBS:
             self._transport.pause_reading()
             self._begin(self._hand_over())
         else:
@@ -118,19 +92,16 @@ class AdminPort(asyncio.Protocol):
 
     async def _hand_over(self) -> None:
         """From here on the connection is aiohttp's."""
-        protocol = await self._http.protocol()
-        if protocol is None or self._transport.is_closing():
-            self._transport.abort()
-            return
+        await self._http.take_over(self._transport, lambda: self._start)
         self._patience.cancel()
-        self._transport.set_write_buffer_limits(0)  # so that drained means: everything is out
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
-        self._transport.resume_reading()
-        protocol.data_received(self._start)
 
 
-def _import() -> Callable[[ServerView], AppRunner]:
-    from .admin_http import runner
+def http(server: ServerView) -> Http:
+    """The HTTP side of an admin port."""
 
-    return runner
+    def load() -> Callable[[], BaseRunner]:
+        from .admin_http import runner
+
+        return partial(runner, server)
+
+    return Http(load)

@@ -15,7 +15,8 @@ from typing import Final
 
 import uvloop
 
-from ..api.admin_port import AdminPort, Http
+from ..api.admin_port import AdminPort
+from ..api.admin_port import http as admin_http
 from ..api.port import ClientPort
 from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
@@ -107,10 +108,10 @@ async def _run(config: Config) -> int:
         )
         stack.callback(client_port.close)
         if config.admin_enabled:
-            http = Http(view)
-            stack.push_async_callback(http.close)
+            admin = admin_http(view)
+            stack.push_async_callback(admin.close)
             admin_port = await loop.create_server(
-                lambda: AdminPort(view, http), config.admin_address, config.admin_port
+                lambda: AdminPort(view, admin), config.admin_address, config.admin_port
             )
             stack.callback(admin_port.close)
             log.info("admin port on %s", _address(admin_port))

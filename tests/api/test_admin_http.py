@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 import pytest
 
 from znoded.api import admin_http, words
-from znoded.api.admin_port import AdminPort, Http
+from znoded.api.admin_port import AdminPort, http
 from znoded.api.commands import COMMANDS
 from znoded.storage.watches import DATA
 
@@ -62,7 +62,7 @@ class Admin:
         self.server = server
 
     async def __aenter__(self) -> Admin:
-        self.http = Http(self.server)
+        self.http = http(self.server)
         self.listener = await asyncio.get_running_loop().create_server(
             lambda: AdminPort(self.server, self.http), "127.0.0.1", 0
         )

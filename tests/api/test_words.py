@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from znoded.api import words
-from znoded.api.admin_port import AdminPort, Http
+from znoded.api.admin_port import AdminPort, http
 from znoded.api.words import WORDS, answer, complete
 from znoded.storage.watches import DATA
 
@@ -396,7 +396,7 @@ class Port(AdminPort):
     """It says when a connection is over."""
 
     def __init__(self, server: FakeServer) -> None:
-        super().__init__(server, Http(server))
+        super().__init__(server, http(server))
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def connection_lost(self, exc: Exception | None) -> None:
