@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from . import words
-from .http import VERBS, Http
+from .http import VERBS, Http, hand_over
 from .view import ServerView
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ class AdminPort(asyncio.Protocol):
             _log.exception("no answer to %r", word)
 
     async def _hand_over(self) -> None:
-        """From here on the connection is aiohttp's."""
-        await self._http.take_over(self._transport, lambda: self._start)
+        protocol = await self._http.protocol()
         self._patience.cancel()
+        hand_over(self._transport, protocol, self._start)
 
 
 def http(server: ServerView) -> Http:

@@ -34,19 +34,6 @@ class Http:
         server = (await asyncio.shield(self._starting)).server
         return None if server is None else server()
 
-    async def take_over(self, transport: asyncio.Transport, start: Callable[[], bytes]) -> None:
-        """From here on the connection, which is not being read from, is aiohttp's. start tells, at the
-        last moment, what was read of it."""
-        protocol = await self.protocol()
-        if protocol is None or transport.is_closing():
-            transport.abort()
-            return
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        if not transport.is_closing():
-            transport.resume_reading()
-            protocol.data_received(start())
-
     async def close(self) -> None:
         """End every connection; what is being answered gets a second."""
         if self._starting is not None:
@@ -56,3 +43,15 @@ class Http:
         runner = (await asyncio.to_thread(self._load))()
         await runner.setup()
         return runner
+
+
+def hand_over(transport: asyncio.Transport, protocol: asyncio.Protocol | None, start: bytes) -> None:
+    """From here on the connection, which is not being read from, is that protocol's; start was read of it."""
+    if protocol is None or transport.is_closing():
+        transport.abort()
+        return
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    if not transport.is_closing():
+        transport.resume_reading()
+        protocol.data_received(start)

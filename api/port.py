@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
 
 from . import words
 from .connection import Connection, Service
+from .http import VERBS, Http, hand_over
 from .view import ServerView
 from .zookeeper import ZooKeeperConnection
+
+if TYPE_CHECKING:
+    from aiohttp.web import BaseRunner
 
 PATIENCE: Final = 10.0
 """Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
@@ -23,6 +29,7 @@ class ClientPort(asyncio.Protocol):
         service: Service,
         dirty: list[Connection],
         view: ServerView,
+        http: Http,
         allowed: frozenset[bytes],
         frame_limit: int,
     ) -> None:
@@ -30,10 +37,13 @@ class ClientPort(asyncio.Protocol):
         self._service = service
         self._dirty = dirty
         self._view = view
+        self._http = http
         self._allowed = allowed
         self._frame_limit = frame_limit
         self._start = b""
-        self._sending: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        """Sends a word's answer, or hands over to HTTP."""
+        self._answered = False
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -52,7 +62,7 @@ class ClientPort(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decide by the first four bytes."""
-        if self._sending is not None:
+        if self._task is not None:
             return
         self._start += data
         if len(self._start) < 4:
@@ -62,15 +72,19 @@ class ClientPort(asyncio.Protocol):
             if words.complete(self._start):
                 self._answer()
             return
+        if word in VERBS:
+            self._transport.pause_reading()
+            self._begin(self._hand_over())
+            return
         start, self._start = self._start, b""
         self._transport.set_protocol(cast(asyncio.Protocol, self._connection))
         self._connection.data_received(start)
 
     def eof_received(self) -> bool:
         """`nc -N` says that it has said all; a word's answer still goes out."""
-        if self._sending is None and self._start[:4] in words.WORDS:
+        if self._task is None and self._start[:4] in words.WORDS:
             self._answer()
-        return self._sending is not None
+        return self._task is not None
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer comes."""
@@ -82,21 +96,41 @@ class ClientPort(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone before it had a dialect, or after its word was answered."""
-        if self._sending is not None:
-            self._sending.cancel()
-            self._connection.packets_sent += 1
+        if self._task is not None:
+            self._task.cancel()
+        self._connection.packets_sent += self._answered
         self._connection.connection_lost(exc)
 
     def _expire(self) -> None:
         self._service.closing(self._connection, f"has had no session for {PATIENCE:g} s")
         self._transport.abort()
 
-    def _answer(self) -> None:
+    def _begin(self, task: Coroutine[None, None, None]) -> None:
         self._connection.patience(None)
-        self._sending = asyncio.get_running_loop().create_task(self._send())
+        self._task = asyncio.get_running_loop().create_task(task)
+
+    def _answer(self) -> None:
+        self._answered = True
+        self._begin(self._send())
 
     async def _send(self) -> None:
         word, rest = self._start[:4], self._start[4:]
         self._connection.packets_received += 1
         async with aclosing(words.answer(word, rest, self._view, self._allowed)) as chunks:
             await words.send(chunks, self._transport, self._writable)
+
+    async def _hand_over(self) -> None:
+        protocol = await self._http.protocol()
+        self._service.gone(self._connection)  # the protocol has its own, and asks for itself to be admitted
+        hand_over(self._transport, protocol, self._start)
+
+
+def http(service: Service) -> Http:
+    """The HTTP side of a client port."""
+
+    def load() -> Callable[[], BaseRunner]:
+        from .client_http import runner
+
+        return partial(runner, service)
+
+    return Http(load)

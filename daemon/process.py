@@ -18,6 +18,7 @@ import uvloop
 from ..api.admin_port import AdminPort
 from ..api.admin_port import http as admin_http
 from ..api.port import ClientPort
+from ..api.port import http as client_http
 from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.engine import open_engine
@@ -100,8 +101,10 @@ async def _run(config: Config) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
         words = frozenset(word.encode() for word in config.four_letter_words)
+        http = client_http(server)
+        stack.push_async_callback(http.close)
         client_port = await loop.create_server(
-            lambda: ClientPort(server, server.dirty, view, words, config.max_buffer),
+            lambda: ClientPort(server, server.dirty, view, http, words, config.max_buffer),
             config.client_address,
             config.client_port,
             backlog=config.listen_backlog if config.listen_backlog > 0 else 1024,

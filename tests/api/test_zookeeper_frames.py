@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from znoded.api import words
 from znoded.api.connection import Connection
-from znoded.api.port import ClientPort
+from znoded.api.port import ClientPort, http
 from znoded.api.view import ServerView
 from znoded.api.zookeeper import ZooKeeperConnection
 from znoded.storage.session import Session
@@ -146,7 +146,7 @@ class Wire:
         self.service = Service()
         self.transport = Transport()
         view = cast(ServerView, None)  # only the words ask it
-        port = ClientPort(self.service, self.service.dirty, view, frozenset(), limit)
+        port = ClientPort(self.service, self.service.dirty, view, http(self.service), frozenset(), limit)
         self.transport.protocol = port
         port.connection_made(self.transport)
 
