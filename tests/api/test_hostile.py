@@ -183,7 +183,7 @@ class TestConnections:
             b"\0" * 64,
             b"\xff" * 64,
             bytes(range(256)) * 40,
-            b"GET / HTTP/1.0\nForged: 2026-01-01T00:00:00.000+00:00 ERROR daemon.server: hacked\n\n",
+            b"FROB / HTTP/1.0\nForged: 2026-01-01T00:00:00.000+00:00 ERROR daemon.server: hacked\n\n",
             int_(44) + b"\x7f" * 44,
             int_(MAX_BUFFER + 1) + bytes(100),
             int_(-5) + CONNECT + bytes(20),
