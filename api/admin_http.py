@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from . import words
+from .admin_guard import guard, harden
 from .commands import (
     COMMANDS,
     Answer,
@@ -29,6 +30,7 @@ from .commands import (
     WatchesByPath,
     WatchesBySession,
 )
+from .http_quiet import Quiet
 from .view import Scalar, ServerView
 
 _Fields: TypeAlias = Iterable[tuple[str, Iterable[str]]]
@@ -46,7 +48,8 @@ _log = logging.getLogger(__name__)
 def runner(server: ServerView) -> web.AppRunner:
     """What makes aiohttp's protocols, once it is set up, and ends them at its cleanup."""
     pages = _Pages(server)
-    application = web.Application()
+    application = web.Application(middlewares=[guard(server)])
+    application.on_response_prepare.append(harden)
     application.router.add_route("*", "/commands", pages.commands)
     application.router.add_route("*", "/commands/", pages.commands)
     application.router.add_route("*", "/commands/{name}", pages.command)
@@ -54,6 +57,7 @@ def runner(server: ServerView) -> web.AppRunner:
     return web.AppRunner(
         application,
         access_log=None,
+        logger=Quiet(_log),
         keepalive_timeout=words.PATIENCE,
         lingering_time=words.PATIENCE,
         auto_decompress=False,  # no body is looked at
@@ -138,10 +142,7 @@ def _end(command: str, error: str | None = None) -> _Fields:
 def _fields(answer: Answer) -> _Fields:
     match answer:
         case Connections():
-            return (
-                ("connections", _list(answer.connections)),
-                ("secure_connections", _list(answer.secure_connections)),
-            )
+            return _connections(answer)
         case Srvr():
             brief = (
                 ("version", (dumps(answer.version),)),
@@ -152,11 +153,7 @@ def _fields(answer: Answer) -> _Fields:
             )
             if not isinstance(answer, Stat):
                 return brief
-            return (
-                *brief,
-                ("connections", _list(answer.connections)),
-                ("secure_connections", _list(answer.secure_connections)),
-            )
+            return *brief, *_connections(answer)
         case Dump():
             expiring = (
                 (time, sid) for time, sessions in answer.expiry_time_to_session_ids for sid in sessions
@@ -173,6 +170,13 @@ def _fields(answer: Answer) -> _Fields:
             return (("path_to_session_ids", _groups(answer.path_to_session_ids)),)
         case _:
             return tuple((name, (dumps(value),)) for name, value in answer.items())
+
+
+def _connections(answer: Connections | Stat) -> tuple[tuple[str, Iterable[str]], ...]:
+    return (
+        ("connections", _list(answer.connections)),
+        ("secure_connections", _list(answer.secure_connections)),
+    )
 
 
 def _digest(entry: tuple[int, int] | None) -> Mapping[str, int] | None:

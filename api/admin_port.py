@@ -14,16 +14,20 @@ from .http import VERBS, Http, hand_over
 from .view import ServerView
 
 if TYPE_CHECKING:
-    from aiohttp.web import BaseRunner
+    from aiohttp.web import BaseRunner, RequestHandler
 
-_LONGEST: Final = 4 + 8
-"""A word, and stmk's mask."""
+_HARMLESS: Final = frozenset((b"isro", b"ruok"))
+"""Words that are answered without the token: they tell no more than an open port does."""
+_ASK_BY_HTTP: Final = (
+    "needs the token, which only HTTP can bring: curl -H 'Authorization: Bearer TOKEN' .../commands/NAME"
+)
 
 _log = logging.getLogger(__name__)
 
 
 class AdminPort(asyncio.Protocol):
-    """A connection to the admin port: one word and its answer, or HTTP. Every word is allowed here."""
+    """A connection to the admin port: one word and its answer, or HTTP. Every word is allowed here, unless
+    there is a token."""
 
     def __init__(self, server: ServerView, http: Http) -> None:
         self._server = server
@@ -48,7 +52,7 @@ class AdminPort(asyncio.Protocol):
             self._transport.pause_reading()
             self._begin(self._hand_over())
         else:
-            self._start = self._start[:_LONGEST]
+            self._start = self._start[: words.LONGEST]
             if words.complete(self._start):
                 self._answer()
 
@@ -84,8 +88,9 @@ class AdminPort(asyncio.Protocol):
 
     async def _send(self) -> None:
         word, rest = self._start[:4], self._start[4:]
+        allowed = words.WORDS if self._server.access.token is None else _HARMLESS
         try:
-            async with aclosing(words.answer(word, rest, self._server, words.WORDS)) as chunks:
+            async with aclosing(words.answer(word, rest, self._server, allowed, _ASK_BY_HTTP)) as chunks:
                 await words.send(chunks, self._transport, self._writable)
         except Exception:
             _log.exception("no answer to %r", word)
@@ -93,7 +98,25 @@ class AdminPort(asyncio.Protocol):
     async def _hand_over(self) -> None:
         protocol = await self._http.protocol()
         self._patience.cancel()
+        if protocol is not None:
+            protocol = _Lasting(cast("RequestHandler", protocol))
         hand_over(self._transport, protocol, self._start)
+
+
+class _Lasting(asyncio.Protocol):
+    """aiohttp's protocol, which would drop the request of a client that has said all (`nc -N`), made to
+    answer it first."""
+
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
+        for name in ("connection_made", "data_received", "connection_lost", "pause_writing", "resume_writing"):
+            setattr(self, name, getattr(handler, name))
+
+    def eof_received(self) -> bool:
+        """End when what is being answered is."""
+        self._handler.close()
+        self._ending = asyncio.get_running_loop().create_task(self._handler.shutdown(None))
+        return True
 
 
 def http(server: ServerView) -> Http:

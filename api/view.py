@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from .access import Access
+
 Scalar: TypeAlias = str | int | float
 
 
@@ -101,6 +103,11 @@ class ServerView(Protocol):
 
     trace_mask: int
     """Bits of Trace."""
+
+    @property
+    def access(self) -> Access:
+        """Who may ask the admin port."""
+        ...
 
     @property
     def version(self) -> str:
@@ -219,6 +226,10 @@ class ServerView(Protocol):
 
     def digests(self) -> Iterable[tuple[int, int] | None]:
         """(zxid, the tree's digest after it), oldest first; None is a step on the way to the next."""
+        ...
+
+    def count_auth_failure(self) -> None:
+        """Somebody brought a wrong token: one more of auth_failed_count."""
         ...
 
     def reset_stats(self) -> None:

@@ -33,17 +33,24 @@ _Text: TypeAlias = Callable[[ServerView], Iterable[str]]
 _MASK: Final = struct.Struct(">q")
 _UNSIGNED: Final = (1 << 64) - 1
 
+NOT_LISTED: Final = "is not executed because it is not in the whitelist."
+"""Word for word ZooKeeper's."""
+
+LONGEST: Final = 4 + _MASK.size
+"""Bytes of a word, and of stmk's mask behind it."""
+
 
 def complete(start: bytes) -> bool:
     """Whether nothing more belongs to the word with which a connection starts: stmk has 8 bytes behind it."""
-    return len(start) >= (4 + _MASK.size if start[:4] == b"stmk" else 4)
+    return len(start) >= (LONGEST if start[:4] == b"stmk" else 4)
 
 
 async def answer(
-    word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]
+    word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes], why: str = NOT_LISTED
 ) -> AsyncGenerator[bytes, None]:
-    """The whole answer to a word, in chunks; rest is what came behind it."""
-    async with aclosing(chunks(_lines(word, rest, server, allowed))) as answered:
+    """The whole answer to a word, in chunks; rest is what came behind it. why tells, after the word, what
+    keeps those that are not allowed."""
+    async with aclosing(chunks(_lines(word, rest, server, allowed, why))) as answered:
         async for chunk in answered:
             yield chunk
 
@@ -85,14 +92,16 @@ async def send(
         transport.close()
 
 
-def _lines(word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes]) -> Iterable[str]:
+def _lines(
+    word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes], why: str
+) -> Iterable[str]:
     text = _TEXTS.get(word)
     try:
         if text is None:
             words = " ".join(sorted(known.decode() for known in WORDS))
             raise Refused(f"{word.decode(errors='backslashreplace')!r} is not a word known here: {words}")
         if word not in allowed:
-            raise Refused(f"{word.decode()} is not executed because it is not in the whitelist.")
+            raise Refused(f"{word.decode()} {why}")
         return _set_mask(server, rest) if word == b"stmk" else text(server)
     except Refused as refused:
         return (f"{refused}\n",)

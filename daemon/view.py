@@ -35,6 +35,7 @@ class View:
         self.version = release()
         self.data_dir = server.config.data_dir
         self.log_dir = log_dir
+        self.access = access(server.config)
 
     @property
     def trace_mask(self) -> int:
@@ -210,6 +211,10 @@ class View:
         for old in list(self._digests)[:-_DIGESTS]:
             del self._digests[old]
         yield from list(self._digests.items())
+
+    def count_auth_failure(self) -> None:
+        """A wrong token."""
+        self._server.stats.auth_failed += 1
 
     def reset_stats(self) -> None:
         """Zero the server's counters."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from znoded.api import commands
+from znoded.api.access import Access
 from znoded.api.commands import COMMANDS, Refused
 from znoded.api.view import Scalar
 from znoded.storage import ops
@@ -85,6 +86,7 @@ class FakeServer:
     digest_list: Sequence[tuple[int, int]] = ()
     expiry: Mapping[int, Sequence[int]] = field(default_factory=lambda: {1020_000: [BERT], 1010_000: [ANNA]})
     resets: list[str] = field(default_factory=list)
+    access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
         self.anna = FakeConnection()
@@ -126,6 +128,9 @@ class FakeServer:
 
     def digests(self) -> Sequence[tuple[int, int]]:
         return self.digest_list
+
+    def count_auth_failure(self) -> None:
+        self.auth_failed_count += 1
 
     def reset_stats(self) -> None:
         self.resets.append("server")
