@@ -8,16 +8,13 @@ are no browsers send none of the headers that are looked at.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from .view import ServerView
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware: TypeAlias = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 _SAFE: Final = ("GET", "HEAD")
 _SECRET: Final = frozenset(("snapshot", "snap"))

@@ -22,6 +22,14 @@ _ASK_BY_HTTP: Final = (
     "needs the token, which only HTTP can bring: curl -H 'Authorization: Bearer TOKEN' .../commands/NAME"
 )
 
+_PASSED_ON: Final = (
+    "connection_made",
+    "data_received",
+    "pause_writing",
+    "resume_writing",
+    "connection_lost",
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -109,7 +117,13 @@ class _Lasting(asyncio.Protocol):
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
-        for name in ("connection_made", "data_received", "connection_lost", "pause_writing", "resume_writing"):
+        for name in (
+            "connection_made",
+            "data_received",
+            "connection_lost",
+            "pause_writing",
+            "resume_writing",
+        ):
             setattr(self, name, getattr(handler, name))
 
     def eof_received(self) -> bool:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 
+from ..api.access import is_loopback
 from .config_keys import WORDS
 from .properties import Setting, parse
 from .servers import Server, read_server_id, read_servers
@@ -20,6 +21,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _LOOPBACK = "127.0.0.1"
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
 _MIN_SNAP_RETAIN_COUNT = 3
+_MIN_TOKEN = 16
 _MAX_SERVER_ID = 255
 _MAX_EXTENDED_SERVER_ID = 254
 """TTL nodes need one value of the id's byte for themselves."""
@@ -83,6 +85,10 @@ class Config:
     admin_enabled: bool
     admin_address: str
     admin_port: int
+    admin_token: str | None = field(repr=False)
+    """What admin.tokenFile holds: every request to the admin port must bring it."""
+    admin_unauthenticated: bool
+    """Whether it answers everyone who reaches it."""
 
     snap_retain_count: int
     """So many full log segments stay after they were flushed past."""
@@ -176,12 +182,15 @@ def _read(settings: Settings) -> Config:
         admin_enabled=settings.boolean("admin.enableServer", True),
         admin_address=settings.host("admin.serverAddress", _LOOPBACK),
         admin_port=settings.integer("admin.serverPort", 8080, 0, PORT_MAX),
+        admin_token=settings.secret("admin.tokenFile", _MIN_TOKEN),
+        admin_unauthenticated=settings.boolean("admin.allowUnauthenticated", False),
         snap_retain_count=_snap_retain_count(settings),
         fsync_warning_ms=settings.integer("fsync.warningthresholdms", 1000, 0),
         log_level=settings.choice("log.level", "info", LOG_LEVELS),
         slow_request_ms=settings.integer("log.slowRequestMs", 0, 0),
     )
     _check_ports(settings, config, me)
+    _check_admin_access(settings, config)
     return config
 
 
@@ -257,6 +266,20 @@ def _snap_retain_count(settings: Settings) -> int:
     if count < _MIN_SNAP_RETAIN_COUNT:
         settings.warning(key, f"is raised to {_MIN_SNAP_RETAIN_COUNT}, the least there can be")
     return max(count, _MIN_SNAP_RETAIN_COUNT)
+
+
+def _check_admin_access(settings: Settings, config: Config) -> None:
+    """Who opens the admin port says who may use it."""
+    key = "admin.allowUnauthenticated"
+    if settings.text("admin.tokenFile") is not None:
+        if config.admin_unauthenticated:
+            settings.warning(key, "has no effect: with admin.tokenFile every request needs the token")
+    elif config.admin_enabled and not config.admin_unauthenticated and not is_loopback(config.admin_address):
+        settings.fault(
+            "admin.serverAddress",
+            f"{config.admin_address} is not loopback: name a file with a token in admin.tokenFile, or say"
+            f" {key}=true if everyone who reaches it may see and change everything there",
+        )
 
 
 def _check_ports(settings: Settings, config: Config, me: Server | None) -> None:

@@ -9,12 +9,14 @@ import logging
 import os
 import resource
 import signal
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
+from ..api.access import is_loopback
 from ..api.admin_port import AdminPort
 from ..api.admin_port import http as admin_http
 from ..api.port import ClientPort
@@ -58,6 +60,20 @@ def serve(config: Config) -> int:
 
 class Occupied(OSError):
     """Another server uses the data directory."""
+
+
+class Exposed(OSError):
+    """The admin port, which asks for no token, would listen where others reach it."""
+
+
+def keep_private(addresses: Iterable[str]) -> None:
+    """Go no further unless all are loopback: what localhost means is up to the machine."""
+    for address in addresses:
+        if not is_loopback(address):
+            raise Exposed(
+                f"admin.serverAddress leads to {address}, which is not loopback: name a file with a token in"
+                " admin.tokenFile, or give an address"
+            )
 
 
 def _occupy(directory: Path) -> int:
@@ -114,9 +130,12 @@ async def _run(config: Config) -> int:
             admin = admin_http(view)
             stack.push_async_callback(admin.close)
             admin_port = await loop.create_server(
-                lambda: AdminPort(view, admin), config.admin_address, config.admin_port
+                lambda: AdminPort(view, admin), config.admin_address, config.admin_port, start_serving=False
             )
             stack.callback(admin_port.close)
+            if not (config.admin_token or config.admin_unauthenticated):
+                keep_private(listening.getsockname()[0] for listening in admin_port.sockets)
+            await admin_port.start_serving()
             log.info("admin port on %s", _address(admin_port))
         supervisor = Supervisor(os.environ)
         address = _address(client_port)

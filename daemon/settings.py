@@ -6,6 +6,7 @@ import binascii
 import os
 import re
 import socket
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ _INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)", re.ASCII)
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _SHA1_BYTES = 20
+_SECRET = re.compile(rb"[!-~]+")
+_SECRET_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,33 @@ class Settings:
             self.fault(key, "must be USER:BASE64(SHA1(USER:PASSWORD)), never the password itself")
             return None
         return text
+
+    def secret(self, key: str, least: int) -> str | None:
+        """What is in a file: a word of at least so many printable ASCII characters, which never appears in
+        a message. A file that others may read is worth a warning."""
+        text = self.text(key)
+        if text is None:
+            return None
+        try:
+            with Path(text).open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                raw = file.read(_SECRET_SIZE + 1).strip()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self.fault(key, f"{text} can't be read: {why}")
+            return None
+        if len(raw) < least:
+            self.fault(key, f"{text} holds {len(raw)} characters; a secret needs {least} at least")
+        elif len(raw) > _SECRET_SIZE or not _SECRET.fullmatch(raw):
+            self.fault(
+                key,
+                f"{text} must hold one word of printable ASCII characters, {_SECRET_SIZE} at the most",
+            )
+        else:
+            if mode & stat.S_IROTH:
+                self.warning(key, f"{text} can be read by everyone on this machine: chmod o-r")
+            return raw.decode()
+        return None
 
     def family(self, prefix: str) -> list[Setting]:
         """All settings whose keys begin with prefix."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from ..api.access import Access
 from ..api.connection import Connection
 from ..api.view import Scalar, Summary
 from ..consensus.contract import Role
@@ -35,7 +37,9 @@ class View:
         self.version = release()
         self.data_dir = server.config.data_dir
         self.log_dir = log_dir
-        self.access = access(server.config)
+        config = server.config
+        names = frozenset((config.admin_address.lower(), socket.gethostname().lower()))
+        self.access = Access(config.admin_token, config.admin_unauthenticated, names)
 
     @property
     def trace_mask(self) -> int:

@@ -168,6 +168,7 @@ class TestValues:
             admin.enableServer=False
             admin.serverPort=8081
             admin.serverAddress=localhost
+            admin.allowUnauthenticated=true
             autopurge.snapRetainCount=5
             extendedTypesEnabled=true
             enforceQuota=true
@@ -210,6 +211,8 @@ class TestValues:
             admin_enabled=False,
             admin_address="localhost",
             admin_port=8081,
+            admin_token=None,
+            admin_unauthenticated=True,
             snap_retain_count=5,
             fsync_warning_ms=50,
             log_level="debug",
@@ -293,6 +296,7 @@ ticTime=2000
         text = (
             f"clientPort={client_port}\nclientPortAddress={client_address}\n"
             f"admin.serverPort={admin_port}\nadmin.serverAddress={admin_address}\n"
+            "admin.allowUnauthenticated=true\n"
         )
         assert faults(home, text) == ([(3, "admin.serverPort")] if collide else [])
         assert faults(home, text + "admin.enableServer=false") == []
