@@ -35,7 +35,7 @@ lint: $(VENV)/for-lint ## Set up, and check style and types
 	$(BIN)/ruff format --check .
 	MYPYPATH=$(VENV)/src $(BIN)/mypy -p znoded
 
-bench: $(VENV)/for-test $(COMPILED)/made ## Set up, and measure against ZooKeeper; BENCH=--quick: only see that it works
+bench: $(VENV)/for-test $(COMPILED)/made ## Set up, and measure against ZooKeeper and etcd; BENCH=--quick: only see that it works
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m znoded.bench.run $(BENCH)
 
 clean: ## Remove all that was set up and cached; ./data stays

@@ -13,14 +13,15 @@ from typing import Final, TextIO
 
 import click
 
-from . import machine, memory, speed
+from . import http, machine, memory, speed
+from .etcd import ETCD
 from .load import VALUE, Generator
 from .plan import Plan
-from .servers import ZNODED, ZOOKEEPER, Server, zookeeper_missing
+from .servers import ZNODED, ZOOKEEPER, Contender, Server
 from .tables import memory_table, speed_table
 
 _MEMORY: Final = "memory"
-_NAMES: Final = (*(row.name for row in speed.ROWS), _MEMORY)
+_NAMES: Final = (*(row.name for row in (*speed.ROWS, *http.ROWS)), _MEMORY)
 
 
 def _chosen(_context: click.Context, _parameter: click.Parameter, wanted: str) -> frozenset[str]:
@@ -56,32 +57,34 @@ def _chosen(_context: click.Context, _parameter: click.Parameter, wanted: str) -
 def main(
     rows: frozenset[str], rounds: int, seconds: float, quick: bool, data: Path, report: TextIO | None
 ) -> None:
-    """Measure znoded and, where Debian's package is installed, the real ZooKeeper, in turn.
+    """Measure znoded and, where Debian's packages are installed, the real ZooKeeper and etcd, in turn.
 
     The rows are get-16x1 (16 connections with 1 request in flight on each), get-64x10, set-16x1, set-64x10,
-    create-64x10, mixed-64x10 (9 gets to 1 set), and memory (starts, restarts and memory).
+    create-64x10, mixed-64x10 (9 gets to 1 set), http-put-64x1 and http-get-64x1 (beside etcd, by wrk), and
+    memory (starts, restarts and memory).
     """
     # So that all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     plan = Plan(rounds, seconds, warm_up=5, znodes=1_000_000, idle=5)
     if quick:
         plan = Plan(rounds=1, seconds=1, warm_up=1, znodes=20_000, idle=1)
-    missing = zookeeper_missing()
-    contenders = [ZNODED] if missing else [ZNODED, ZOOKEEPER]
     loads = [row for row in speed.ROWS if row.name in rows]
+    http_loads = [row for row in http.ROWS if row.name in rows]
+    if http_loads and _lacks(http.missing()):
+        http_loads = []
+    contenders = _present(ZNODED, ZOOKEEPER) if loads or _MEMORY in rows else []
+    http_contenders = _present(ZNODED, ETCD) if http_loads else []
     about = machine.described(data)
     if machine.file_system(data) in ("tmpfs", "ramfs"):
         click.echo(
             f"{data} is in memory: nothing is ever written to a disk there. Choose another --data.", err=True
         )
-    if missing:
-        click.echo(missing, err=True)
 
-    outcomes: list[speed.Outcome] = []
+    outcomes: list[list[speed.Outcome]] = []
     figures: dict[str, memory.Figures] = {}
-    steps = speed.steps(loads, len(contenders), plan) + len(contenders) * (
-        1 + memory.STEPS * (_MEMORY in rows)
-    )
+    every = dict.fromkeys((*contenders, *http_contenders))
+    steps = speed.steps(loads, len(contenders), plan) + speed.steps(http_loads, len(http_contenders), plan)
+    steps += len(every) + len(contenders) * memory.STEPS * (_MEMORY in rows)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="znoded-bench-", dir=data)))
         generator = Generator(scratch)
@@ -92,21 +95,28 @@ def main(
         def step(what: str) -> None:
             bar.update(1, what)
 
-        for contender in contenders:
+        def in_turn(
+            group: str, contenders: list[Contender], rows: list[speed.Row], driver: speed.Driver
+        ) -> None:
+            with ExitStack() as running:
+                servers = [
+                    running.enter_context(Server(contender, scratch / f"{contender.name}-{group}"))
+                    for contender in contenders
+                ]
+                for server in servers:
+                    server.start()
+                outcomes.append(list(speed.measure(rows, servers, driver, plan, step)))
+
+        for contender in every:
             step(f"{contender.name} starts")
             # Before any start is timed: the first one ever also reads all its code from the disk.
             with Server(contender, scratch / f"{contender.name}-first") as server:
                 server.start()
                 about[contender.name] = server.version()
         if loads:
-            with ExitStack() as running:
-                servers = [
-                    running.enter_context(Server(contender, scratch / contender.name))
-                    for contender in contenders
-                ]
-                for server in servers:
-                    server.start()
-                outcomes.extend(speed.measure(loads, servers, generator, plan, step))
+            in_turn("speed", contenders, loads, speed.ByGenerator(generator))
+        if http_loads:
+            in_turn("http", http_contenders, http_loads, http.Wrk(generator))
         if _MEMORY in rows:
             for contender in contenders:
                 figures[contender.name] = memory.measure(
@@ -114,8 +124,8 @@ def main(
                 )
     for name, value in about.items():
         click.echo(f"{name:12} {value}")
-    if outcomes:
-        click.echo(f"\n{speed_table(outcomes)}")
+    for group in outcomes:
+        click.echo(f"\n{speed_table(group)}")
     if figures:
         click.echo(f"\n{memory_table(figures)}\nfull: {plan.znodes:,} znodes of {VALUE} bytes")
     if quick:
@@ -125,10 +135,20 @@ def main(
         everything = {
             "machine": about,
             "plan": asdict(plan),
-            "speed": [asdict(outcome) for outcome in outcomes],
+            "speed": [asdict(outcome) for group in outcomes for outcome in group],
             "memory": {name: asdict(one) for name, one in figures.items()},
         }
         json.dump(everything, report, indent=2)
+
+
+def _present(*contenders: Contender) -> list[Contender]:
+    return [contender for contender in contenders if not _lacks(contender.missing())]
+
+
+def _lacks(missing: str | None) -> bool:
+    if missing is not None:
+        click.echo(missing, err=True)
+    return missing is not None
 
 
 if __name__ == "__main__":

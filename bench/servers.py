@@ -47,10 +47,17 @@ _CLOSE: Final = -11
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A kind of server: its name, and the command that starts it in a directory that holds its zoo.cfg."""
+    """A kind of server, and how to deal with it."""
 
     name: str
-    command: Callable[[Path], list[str]]
+    command: Callable[[Path, int], list[str]]
+    """Starts it in a directory, to listen on a port; may write there what it needs."""
+    read: Callable[[int, bytes, float], bytes]
+    """A value, by the server's port and the value's path; raises OSError if none comes in so many seconds."""
+    version: Callable[[int], str]
+    """What the server on a port says of itself."""
+    missing: Callable[[], str | None]
+    """Why it can't be run here; None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +69,21 @@ class Memory:
     file: int
 
 
-def _znoded(directory: Path) -> list[str]:
+def _configured(directory: Path, port: int) -> Path:
+    config = directory / "zoo.cfg"
+    config.write_text(_CONFIG.format(data=directory / "data", port=port))
+    return config
+
+
+def _znoded(directory: Path, port: int) -> list[str]:
     start = "from znoded.daemon.cli import main; main()"
-    return [sys.executable, "-c", start, "start", "--config", f"{directory / 'zoo.cfg'}"]
+    return [sys.executable, "-c", start, "start", "--config", f"{_configured(directory, port)}"]
 
 
-def _zookeeper(directory: Path) -> list[str]:
+def _zookeeper(directory: Path, port: int) -> list[str]:
     (directory / "log4j.properties").write_text(_LOG4J)
     main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    return ["java", "-Xmx1g", "-cp", f"{directory}:{_JAR}", main, f"{directory / 'zoo.cfg'}"]
-
-
-ZNODED: Final = Contender("znoded", _znoded)
-ZOOKEEPER: Final = Contender("ZooKeeper", _zookeeper)
-
-
-def zookeeper_missing() -> str | None:
-    """Why the real ZooKeeper can't be run here; None if it can."""
-    if _JAR.exists() and shutil.which("java"):
-        return None
-    return "ZooKeeper is not installed, so there is nothing to compare with: apt-get install zookeeper"
+    return ["java", "-Xmx1g", "-cp", f"{directory}:{_JAR}", main, f"{_configured(directory, port)}"]
 
 
 class Server:
@@ -91,9 +93,9 @@ class Server:
         """directory: made if missing; data that a server before left there is taken up."""
         self.name = contender.name
         self.port = _free_port()
+        self._contender = contender
         (directory / "data").mkdir(parents=True, exist_ok=True)
-        (directory / "zoo.cfg").write_text(_CONFIG.format(data=directory / "data", port=self.port))
-        self._command = contender.command(directory)
+        self._command = contender.command(directory, self.port)
         self._log = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -121,7 +123,7 @@ class Server:
             # hold the next try up, nor may a slow server be given up too soon.
             patience = 0.02 + (time.perf_counter() - began) / 20
             try:
-                value = read(self.port, path, patience)
+                value = self._contender.read(self.port, path, patience)
                 took = time.perf_counter() - began
                 break
             except OSError:
@@ -152,13 +154,13 @@ class Server:
         kibibytes = (int(sizes[key].split()[0]) for key in ("VmRSS", "RssAnon", "RssFile"))
         return Memory(*(1024 * size for size in kibibytes))
 
+    def read(self, path: bytes) -> bytes:
+        """A value. Raises OSError if none comes."""
+        return self._contender.read(self.port, path, _PATIENCE)
+
     def version(self) -> str:
-        """What it says of itself in its answer to `srvr`."""
-        with socket.create_connection(("127.0.0.1", self.port), _PATIENCE) as connection:
-            connection.sendall(b"srvr")
-            line = connection.makefile("rb").readline().decode()
-        # Debian's build leaves a placeholder where the commit should stand.
-        return line.removeprefix("Zookeeper version: ").split(",")[0].split("-$")[0].strip()
+        """What it says of itself."""
+        return self._contender.version(self.port)
 
     def _last_lines(self) -> str:
         return (
@@ -166,8 +168,8 @@ class Server:
         )
 
 
-def read(port: int, path: bytes, patience: float) -> bytes:
-    """A znode's value, read in a session of its own. Raises OSError if none comes in patience seconds."""
+def _read(port: int, path: bytes, patience: float) -> bytes:
+    """A znode's value, read in a session of its own."""
     with socket.create_connection(("127.0.0.1", port), patience) as connection:
         stream = connection.makefile("rb")
 
@@ -187,6 +189,24 @@ def read(port: int, path: bytes, patience: float) -> bytes:
         (length,) = struct.unpack_from(">i", reply, 16)
         ask(struct.pack(">ii", 2, _CLOSE))
         return reply[20 : 20 + max(length, 0)]
+
+
+def _version(port: int) -> str:
+    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as connection:
+        connection.sendall(b"srvr")
+        line = connection.makefile("rb").readline().decode()
+    # Debian's build leaves a placeholder where the commit should stand.
+    return line.removeprefix("Zookeeper version: ").split(",")[0].split("-$")[0].strip()
+
+
+def _zookeeper_missing() -> str | None:
+    if _JAR.exists() and shutil.which("java"):
+        return None
+    return "ZooKeeper is not installed, so there is nothing to compare with: apt-get install zookeeper"
+
+
+ZNODED: Final = Contender("znoded", _znoded, _read, _version, lambda: None)
+ZOOKEEPER: Final = Contender("ZooKeeper", _zookeeper, _read, _version, _zookeeper_missing)
 
 
 def _free_port() -> int:

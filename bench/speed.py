@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from .load import Generator, Load
 from .plan import Plan
@@ -17,7 +17,7 @@ _REST: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A load. depth: requests in flight on each connection; goal: the least ratio to ZooKeeper's rate."""
+    """A load. depth: requests in flight on each connection; goal: the least ratio to the other's rate."""
 
     operation: str
     connections: int
@@ -47,6 +47,26 @@ class Outcome:
     loads: dict[str, list[Load]]
 
 
+class Driver(Protocol):
+    """Puts load on servers that speak one protocol."""
+
+    def drive(self, server: Server, row: Row, warm_up: float, seconds: float) -> Load:
+        """Put a row's load on it: for so many seconds uncounted, then for so many more."""
+        ...
+
+
+class ByGenerator:
+    """A driver for servers that speak ZooKeeper's protocol."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def drive(self, server: Server, row: Row, warm_up: float, seconds: float) -> Load:
+        """By load.c."""
+        times = ("-w", f"{warm_up}", "-t", f"{seconds}")
+        return self._generator.run(server.port, row.operation, row.connections, row.depth, *times)
+
+
 def steps(rows: Sequence[Row], servers: int, plan: Plan) -> int:
     """How many runs measure() makes."""
     return servers * (len({row.operation for row in rows}) + plan.rounds * len(rows))
@@ -55,16 +75,15 @@ def steps(rows: Sequence[Row], servers: int, plan: Plan) -> int:
 def measure(
     rows: Sequence[Row],
     servers: Sequence[Server],
-    generator: Generator,
+    driver: Driver,
     plan: Plan,
     step: Callable[[str], None],
 ) -> Iterator[Outcome]:
     """Warm every server up, then measure row by row. step is told of every run before it begins."""
     for server in servers:
-        for operation in dict.fromkeys(row.operation for row in rows):
+        for row in {row.operation: row for row in rows}.values():
             step(f"{server.name} warms up")
-            generator.run(server.port, operation, 64, 10, "-t", f"{plan.warm_up}")
-    again = ("-w", f"{plan.warm_up / 5}", "-t", f"{plan.seconds}")
+            driver.drive(server, row, 0, plan.warm_up)
     for row in rows:
         loads: dict[str, list[Load]] = {server.name: [] for server in servers}
         for number in range(plan.rounds):
@@ -72,6 +91,6 @@ def measure(
             for server in servers if number % 2 == 0 else reversed(servers):
                 step(f"{row.name} on {server.name}")
                 time.sleep(_REST)
-                load = generator.run(server.port, row.operation, row.connections, row.depth, *again)
+                load = driver.drive(server, row, plan.warm_up / 5, plan.seconds)
                 loads[server.name].append(load)
         yield Outcome(row, loads)

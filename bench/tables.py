@@ -38,7 +38,8 @@ def speed_table(outcomes: Sequence[Outcome]) -> str:
         if ratios:
             cells += [f"{number:.2f}" for number in (median(ratios), min(ratios), max(ratios))]
         goal = outcome.row.goal
-        met = None if ratio is None or goal is None else ratio >= goal
+        failed = any(load.errors for loads in outcome.loads.values() for load in loads)
+        met = None if ratio is None or goal is None or failed else ratio >= goal
         lines.append([outcome.row.name, *cells, _goal("≥", goal, "", met)])
     errors = [
         f"{outcome.row.name}: {name} answered {count:,} requests with an error"
