@@ -20,6 +20,7 @@ HOT = (
     "daemon/limits.py",
     "daemon/proposals.py",
     "daemon/server.py",
+    "daemon/stats.py",
     "storage/jute.py",
     "storage/multi.py",
     "storage/paths.py",

@@ -6,17 +6,17 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Final, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 from mypy_extensions import mypyc_attr
 
 from ..storage.acl import address
 from ..storage.session import Session, encode_identities
 
-Blocked: TypeAlias = tuple[int, int, bytes] | None
-"""A request (xid, op, body) that waits for what came before it; None marks a write or a sync under way.
-A write waits, too, while stalled is not 0: it counts the syncs taken and not yet answered, and the
-writes that wait, be it behind those or since they were refused with others before them. reads counts
+Blocked: TypeAlias = tuple[int, int, bytes, float] | None
+"""A request (xid, op, body, when it came) that waits for what came before it; None marks a write or a sync
+under way. A write waits, too, while stalled is not 0: it counts the syncs taken and not yet answered, and
+the writes that wait, be it behind those or since they were refused with others before them. reads counts
 the reads that wait."""
 
 NO_ZXID: Final = -1
@@ -66,6 +66,9 @@ class Service(Protocol):
 @mypyc_attr(allow_interpreted_subclasses=True)  # not every dialect is compiled
 class Connection(ABC):
     """One connection to the client port: identity, place in line, counters. Times in ms."""
+
+    dialect: ClassVar[str]
+    """What it speaks, for the metrics: zookeeper, http, websocket. Each class that is used has its own."""
 
     __slots__ = (
         "_last_size",

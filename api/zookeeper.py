@@ -42,6 +42,8 @@ class ZooKeeperConnection(Connection):
     An asyncio.Protocol in all but descent: a class that is compiled can't have an interpreted base.
     """
 
+    dialect = "zookeeper"
+
     __slots__ = (
         "_backlog",
         "_closing",

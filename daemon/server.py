@@ -26,7 +26,7 @@ from .flusher import Flusher
 from .limits import Limits
 from .proposals import Internal, proposer
 from .sessions import Sessions
-from .stats import Stats
+from .stats import Stats, Summary
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
 class Server:
     """One server's replica and service. Everything runs on the event loop.
 
-    A write's waiter is (connection, xid, monotonic time of arrival), a sync's (connection, xid, body);
-    other transactions of this server have an Internal.
+    A write's waiter is (connection, xid, monotonic time of arrival), a sync's (connection, xid, (body, that
+    time)); other transactions of this server have an Internal.
     """
 
     def __init__(
@@ -82,8 +82,12 @@ class Server:
         self._limits = Limits(config)
         self._debug = log.isEnabledFor(logging.DEBUG)
         self._slow = config.slow_request_ms or sys.maxsize
-        self._answered_reads = 0
+        self._answered_reads = 0  # of the read under way
+        self._runs: list[tuple[int, int]] = []  # (operation, how many) of them, but for the last operation
+        self._counted = 0  # so many are in _runs
+        self._op = 0  # the last one's
         self._stamped = 0.0
+        self._stamped_for: Connection | None = None
         self._head = b""
         self._refusal: str | None = None
         self._quiet_until = 0.0
@@ -150,7 +154,7 @@ class Server:
             return True
         if scheme != "digest":
             return False
-        self._stamped = 0.0  # a head that was made for this read lacks what comes now
+        self._stamped_for = None  # a head that was made for this read lacks what comes now
         identities = acl.authenticate(credentials, self.config.super_digest or "")
         return all(connection.add_identity(*identity) for identity in identities)
 
@@ -178,9 +182,11 @@ class Server:
         handler = self._reads.get(op)
         if handler is not None:
             if connection.waiting:
-                connection.waiting.append((xid, op, body))
+                connection.waiting.append((xid, op, body, connection.heard))
                 connection.reads += 1
                 return
+            if op != self._op:
+                self._begin_run(op)
             self._answered_reads += 1
             # _answer(), without the call: most requests are reads.
             try:
@@ -193,12 +199,12 @@ class Server:
             if (
                 not connection.stalled
                 and connection.reads < _READS
-                and self._propose(connection, xid, op, body)
+                and self._propose(connection, xid, op, body, connection.heard)
             ):
                 connection.waiting.append(None)
             else:
                 connection.stalled += 1
-                connection.waiting.append((xid, op, body))
+                connection.waiting.append((xid, op, body, connection.heard))
                 if len(connection.waiting) == 1:
                     self._resume(connection)
         elif op == ops.PING:
@@ -206,9 +212,9 @@ class Server:
         elif op == ops.SYNC:
             connection.stalled += 1
             if connection.waiting:
-                connection.waiting.append((xid, op, body))
+                connection.waiting.append((xid, op, body, connection.heard))
             else:
-                self._sync(connection, xid, body)
+                self._sync(connection, xid, body, connection.heard)
         elif op == ops.AUTH:
             self._authenticate(connection, xid, body)
         elif op == ops.SASL:
@@ -222,19 +228,25 @@ class Server:
         """A read's requests are submitted: account for them, send answers, apply back-pressure."""
         if self._answered_reads:
             now = monotonic()
-            if now - connection.heard < 0.001:  # nearly always: as below, without the calls
+            seconds = now - connection.heard
+            if seconds < 0.001:  # nearly always: as below, without the calls
                 self.stats.reads.zeros += self._answered_reads
                 connection.latency_count += self._answered_reads
                 connection.min_latency = connection.last_latency = 0
                 connection.last_zxid = self.state.zxid
                 connection.answered_at = now
             else:
-                taken = int((now - connection.heard) * 1000)
+                taken = int(seconds * 1000)
                 self.stats.reads.add(taken, self._answered_reads)
                 connection.answered(self.state.zxid, now, taken, self._answered_reads)
                 if taken >= self._slow:
                     self._log_slow(connection, "read", taken)
-            self._answered_reads = 0
+            if self._runs:
+                for op, times in self._runs:
+                    self.stats.answered(connection.dialect, op, seconds, times)
+                self._runs.clear()
+            self.stats.answered(connection.dialect, self._op, seconds, self._answered_reads - self._counted)
+            self._answered_reads = self._counted = 0
         if self._debug and self.trace_mask & Trace.CLIENT_REQUEST:
             log.debug("session %#x: %d requests, %d bytes", connection.session_id, count, size)
         self._send()
@@ -261,10 +273,30 @@ class Server:
         except _BROKEN:
             connection.reply(xid, self.state.zxid, Code.MARSHALLINGERROR, b"")
 
-    def _propose(self, connection: Connection, xid: int, op: int, body: bytes) -> bool:
+    def _begin_run(self, op: int) -> None:
+        """Count reads of another operation than the last one's."""
+        if self._answered_reads != self._counted:
+            self._runs.append((self._op, self._answered_reads - self._counted))
+            self._counted = self._answered_reads
+        self._op = op
+
+    def _measured(
+        self, connection: Connection, summary: Summary, op: int, arrived: float, zxid: int, times: int
+    ) -> None:
+        """So many requests that came together, and waited, are answered now."""
+        now = monotonic()
+        taken = int((now - arrived) * 1000)
+        summary.add(taken, times)
+        connection.answered(zxid, now, taken, times)
+        self.stats.answered(connection.dialect, op, now - arrived, times)
+        if taken >= self._slow:
+            self._log_slow(connection, "read" if summary is self.stats.reads else "write", taken)
+
+    def _propose(self, connection: Connection, xid: int, op: int, body: bytes, arrived: float) -> bool:
         """Have a client's write ordered; False if it was refused."""
-        if self._stamped is not connection.heard:  # once for all that came in one read
-            self._stamped = connection.heard
+        # Once for all that came in one read.
+        if self._stamped != connection.heard or self._stamped_for is not connection:
+            self._stamped, self._stamped_for = connection.heard, connection
             identities = connection.identity_wire
             self._head = (
                 HEAD.pack(int(wall_time() * 1000), connection.session_id, self._flags, len(identities))
@@ -275,16 +307,16 @@ class Server:
         try:
             if self.flusher.refusal is not None:
                 raise NotServing(self.flusher.refusal)
-            self.consensus.propose(self._head + _OPS[op] + body, (connection, xid, connection.heard))
+            self.consensus.propose(self._head + _OPS[op] + body, (connection, xid, arrived))
         except NotServing:
             return False
         self.outstanding += 1
         return True
 
-    def _sync(self, connection: Connection, xid: int, body: bytes) -> None:
+    def _sync(self, connection: Connection, xid: int, body: bytes, arrived: float) -> None:
         """Answer a sync when its barrier is passed; what came after it waits."""
         try:
-            self.consensus.barrier((connection, xid, body))
+            self.consensus.barrier((connection, xid, (body, arrived)))
         except NotServing:
             connection.stalled -= 1
             connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
@@ -318,13 +350,15 @@ class Server:
         a row go together; one that is refused behind others is tried again when they are answered."""
         waiting = connection.waiting
         proposed = 0
+        answered = answered_op = 0
+        since = 0.0
         while waiting:
             blocked = waiting[0]
             if blocked is None:
                 break
-            xid, op, body = blocked
+            xid, op, body, arrived = blocked
             if op in _OPS:
-                if self._propose(connection, xid, op, body):
+                if self._propose(connection, xid, op, body, arrived):
                     proposed += 1
                 elif proposed:
                     break
@@ -343,9 +377,18 @@ class Server:
                 waiting.popleft()
                 connection.reads -= 1
                 self._answer(connection, xid, handler, body)
+                if answered and (op != answered_op or arrived != since):
+                    self._measured(
+                        connection, self.stats.reads, answered_op, since, self.state.zxid, answered
+                    )
+                    answered = 0
+                answered_op, since = op, arrived
+                answered += 1
             else:
                 waiting.popleft()
-                self._sync(connection, xid, body)
+                self._sync(connection, xid, body, arrived)
+        if answered:
+            self._measured(connection, self.stats.reads, answered_op, since, self.state.zxid, answered)
         waiting.extendleft([None] * proposed)
 
     # Replica
@@ -365,9 +408,9 @@ class Server:
         apply = self.writes.apply
         events = self.writes.events
         watchers = self.watches.owners
-        now = monotonic()
-        measured = None
-        answered = 0
+        answered = run = run_op = upto = 0
+        run_of: Connection | None = None
+        since = 0.0
         connection: Connection
         xid: int
         arrived: float
@@ -387,24 +430,26 @@ class Server:
                 continue
             connection, xid, arrived = waiter
             answered += 1
+            op = self.writes.op
+            if run_of is not connection or arrived != since or op != run_op:
+                if run_of is not None:
+                    self._measured(run_of, self.stats.updates, run_op, since, upto, run)
+                run_of, since, run_op, run = connection, arrived, op, 0
+            run += 1
+            upto = zxid
             connection.reply(xid, zxid, error, body)
             waiting = connection.waiting
             if waiting:
                 waiting.popleft()
                 if waiting and waiting[0] is not None:
                     self._resume(connection)
-            if arrived is not measured:
-                measured = arrived
-                taken = int((now - arrived) * 1000)
-                self.stats.updates.add(taken)
-                connection.answered(zxid, now, taken)
-                if taken >= self._slow:
-                    self._log_slow(connection, "write", taken)
+        if run_of is not None:
+            self._measured(run_of, self.stats.updates, run_op, since, upto, run)
         self.outstanding -= answered
         if self.writes.sessions:
-            self._follow_sessions(now)
+            self._follow_sessions(monotonic())
         if self.writes.excesses:
-            self._count_excesses(now)
+            self._count_excesses(monotonic())
         if self._refusal is not None:
             log.info("writes are taken again")
             self._refusal = None
@@ -426,7 +471,7 @@ class Server:
             assert isinstance(waiter, tuple)
             connection, xid, what = waiter
             self.outstanding -= 1
-            if isinstance(what, bytes):
+            if isinstance(what, tuple):
                 connection.stalled -= 1
             if unknown:
                 connection.close(reason)
@@ -441,12 +486,14 @@ class Server:
         connection: Connection
         xid: int
         body: bytes
+        arrived: float
         for waiter in waiters:
             assert isinstance(waiter, tuple)
-            connection, xid, body = waiter
+            connection, xid, (body, arrived) = waiter
             self.outstanding -= 1
             connection.stalled -= 1
             connection.reply(xid, self.state.zxid, 0, body)
+            self.stats.answered(connection.dialect, ops.SYNC, monotonic() - arrived, 1)
             self._move_up(connection)
         self._send()
         self._release()

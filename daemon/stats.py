@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic
+from typing import Final
 
 from ..api.connection import NO_SIZE, Connection
 
@@ -63,8 +64,42 @@ class Summary:
         return self.maximum
 
 
+BOUNDS: Final[tuple[float, ...]] = (
+    50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+"""Seconds, up to which the buckets of a Histogram reach."""
+
+
+class Histogram:
+    """How long things took, in buckets that never change: what Prometheus adds up over servers and time."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        """By bucket, each without those below it; the last is for what took longer than all bounds."""
+        self.total = 0.0
+        """Seconds."""
+
+    @property
+    def bounds(self) -> Sequence[float]:
+        """Seconds: the most that counts into each bucket but the last."""
+        return BOUNDS
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """It took so long, so many times."""
+        at = 0
+        for bound in BOUNDS:  # nearly always among the first: quicker than to call bisect
+            if seconds <= bound:
+                break
+            at += 1
+        self.counts[at] += times
+        self.total += seconds * times
+
+
 class Stats:
-    """A server's counters since its start or the last reset.
+    """A server's counters since its start or the last reset; histograms are never reset.
 
     Packets are counted by each connection; here is what connections that are gone had counted.
     """
@@ -74,6 +109,10 @@ class Stats:
         self._slow_sync = slow_sync
         self.started = monotonic()
         self.auth_failed = 0
+        self.latencies: dict[tuple[str, int], Histogram] = {}
+        """By dialect and operation (storage.ops): from a request's arrival to its answer."""
+        self.sync_latency = Histogram()
+        self._latency, self._op, self._dialect = Histogram(), 0, ""
         self._reply_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
         self.reset(())
 
@@ -91,11 +130,22 @@ class Stats:
 
     def synced(self, seconds: float) -> None:
         """A sync of the log took so long."""
+        self.sync_latency.add(seconds)
         taken = int(seconds * 1000)
         self.syncs.add(taken)
         if taken > self._slow_sync:
             self.slow_syncs += 1
             log.warning("syncing the log took %d ms: the disk decides how quick writes are", taken)
+
+    def answered(self, dialect: str, op: int, seconds: float, times: int) -> None:
+        """So many requests of an operation, of one connection, took so long."""
+        if op != self._op or dialect is not self._dialect:  # most often it is as the last
+            self._op, self._dialect = op, dialect
+            histogram = self.latencies.get((dialect, op))
+            if histogram is None:
+                histogram = self.latencies[dialect, op] = Histogram()
+            self._latency = histogram
+        self._latency.add(seconds, times)
 
     def left(self, connection: Connection) -> None:
         """A connection is gone, or about to forget what it counted."""

@@ -30,6 +30,11 @@ class Table:
     def __len__(self) -> int:
         return len(self._changes)
 
+    @property
+    def unflushed(self) -> int:
+        """Rows that the engine does not have yet, those of a flush under way included."""
+        return len(self._changes) + len(self._flushing)
+
     def get(self, key: bytes) -> bytes | None:
         """The row's value now, or None."""
         value = self._changes.get(key, _ABSENT)

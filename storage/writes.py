@@ -118,6 +118,8 @@ class Writes:
         """What became of sessions: (the new one, its id) or (None, the id of one that ended)."""
         self.excesses: list[tuple[bytes, quota.Excess]] = []
         """Writes that went over the quota of a path, refused or not."""
+        self.op = 0
+        """Of the last transaction."""
         self._session = 0
         self._flags = 0
         self._txn = b""
@@ -149,7 +151,7 @@ class Writes:
         self._session = session
         self._txn = txn
         at = HEAD.size + size
-        op = _int(txn, at)[0]
+        self.op = op = _int(txn, at)[0]
         self.events.clear()
         if state.idle_acls:
             state.forget_acls()

@@ -119,6 +119,8 @@ class Around(Protocol):
 class Ear(Connection):
     """Writes down what it is told; sends requests by number, xids counted from 1."""
 
+    dialect = "spoken"
+
     def __init__(self, core: Around, host: str = "127.0.0.1") -> None:
         super().__init__(host, 1)
         self._core = core
