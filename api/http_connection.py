@@ -28,6 +28,8 @@ class Lost(Exception):
 class HttpConnection(Connection):
     """Each request brings its session and its identities: there is nothing that outlives it."""
 
+    dialect = "http"
+
     def __init__(self, transport: asyncio.Transport, service: Service, host: str, port: int) -> None:
         super().__init__(host, port)
         self._transport = transport
