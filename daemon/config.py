@@ -97,6 +97,9 @@ class Config:
     """One of LOG_LEVELS."""
     slow_request_ms: int
     """Requests that take longer are logged; 0: none is."""
+    audit_enabled: bool
+    audit_file: Path | None
+    """Where the audit log is; None: among the other lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,8 @@ def _read(settings: Settings) -> Config:
         fsync_warning_ms=settings.integer("fsync.warningthresholdms", 1000, 0),
         log_level=settings.choice("log.level", "info", LOG_LEVELS),
         slow_request_ms=settings.integer("log.slowRequestMs", 0, 0),
+        audit_enabled=settings.boolean("audit.enable", False),
+        audit_file=settings.file("auditlog.file"),
     )
     _check_ports(settings, config, me)
     _check_admin_access(settings, config)

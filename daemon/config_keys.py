@@ -21,7 +21,7 @@ _ELECTION = "the consensus backend times its own elections"
 _PEERS = "the consensus backend has its own channel between servers"
 _METRICS = "the admin port has the metrics"
 _ADMIN = "the admin port has no such option"
-_AUDIT = "there is no audit log"
+_AUDIT = "auditlog.file says where the audit log goes, if it is enabled"
 _SESSIONS = "every session is global"
 _TRUST = "the log is checked by its checksums at every start"
 
@@ -113,7 +113,7 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
         "admin.rateLimiterIntervalInMS admin.snapshot.enabled admin.restore.enabled admin.portUnification"
         " admin.idleTimeout admin.commandURL admin.httpVersion controllerPort",
     ),
-    (_AUDIT, "audit.enable audit.impl.class auditlog.file auditlog.threshold"),
+    (_AUDIT, "audit.impl.class auditlog.threshold"),
     (_SESSIONS, "localSessionsEnabled localSessionsUpgradingEnabled closeSessionTxn.enabled"),
     ("autopurge.snapRetainCount says how much log stays for lagging servers", "commitLogCount"),
     ("every write is on disk before it is acknowledged, always", "forceSync"),

@@ -22,8 +22,18 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JournalFormatter() if _is_journal(stream) else LineFormatter())
+    handler.setFormatter(formatter(stream))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def formatter(stream: TextIO) -> LineFormatter:
+    """How lines look in that stream."""
+    return JournalFormatter() if _is_journal(stream) else LineFormatter()
+
+
+def in_one_line(text: str) -> str:
+    """text with what ends a line or steers a terminal written out."""
+    return _UNSAFE.sub(_escaped, text)
 
 
 class LineFormatter(logging.Formatter):
@@ -32,7 +42,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever was logged; a traceback follows its message on the same line."""
         text = super().format(record)
-        return f"{self.head(record)}{record.name.removeprefix(_PACKAGE)}: {_UNSAFE.sub(_escaped, text)}"
+        return f"{self.head(record)}{record.name.removeprefix(_PACKAGE)}: {in_one_line(text)}"
 
     def head(self, record: logging.LogRecord) -> str:
         """What stands before the logger's name."""

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -34,6 +34,9 @@ from .server import Server
 from .stats import Stats
 from .supervisor import Supervisor
 from .view import View
+
+if TYPE_CHECKING:
+    from .audit import Audit
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +95,15 @@ def _occupy(directory: Path) -> int:
     return fd
 
 
+def _audit(file: Path | None) -> Audit:
+    from .audit import Audit  # what it needs takes its time to import
+
+    return Audit(file)
+
+
 async def _run(config: Config) -> int:
     async with AsyncExitStack() as stack:
+        audit = stack.enter_context(_audit(config.audit_file)) if config.audit_enabled else None
         lock = _occupy(config.data_dir)
         stack.callback(os.close, lock)
         engine = open_engine(config.storage, config.data_dir)
@@ -107,6 +117,7 @@ async def _run(config: Config) -> int:
         consensus = Standalone(txn_log, stats.synced)
         flusher = Flusher(state, txn_log, config.snap_retain_count)
         server = Server(config, state, consensus, flusher, stats)
+        server.audit = audit
         view = View(server, config.data_log_dir)
         await server.start()
         log.info("%s", told())
@@ -148,7 +159,11 @@ async def _run(config: Config) -> int:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         log.info("serving clients on %s, %d znodes, zxid %#x", address, state.node_count, state.zxid)
+        if audit is not None:
+            audit.serving()
         await stopped.wait()
+        if audit is not None:
+            audit.stopping()
         supervisor.stopping()
         log.info("stopping")
     log.info("stopped at zxid %#x", state.zxid)

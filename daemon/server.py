@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from time import time as wall_time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..api.commands import Trace
 from ..api.connection import NO_ZXID, Connection
@@ -27,6 +27,9 @@ from .limits import Limits
 from .proposals import Internal, proposer
 from .sessions import Sessions
 from .stats import Stats, Summary
+
+if TYPE_CHECKING:
+    from .audit import Audit
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ class Server:
         self.dirty: list[Connection] = []
         self.outstanding = 0
         self.serving = False
+        self.audit: Audit | None = None
         self._reads = Reads(state, self.watches).handlers
         self._limits = Limits(config)
         self._debug = log.isEnabledFor(logging.DEBUG)
@@ -411,6 +415,7 @@ class Server:
         answered = run = run_op = upto = 0
         run_of: Connection | None = None
         since = 0.0
+        audit = self.audit
         connection: Connection
         xid: int
         arrived: float
@@ -424,6 +429,8 @@ class Server:
                 os._exit(_BROKEN_STATE)  # not by way of a flush: what is in memory may be half of it
             if events and watchers:
                 self._tell(zxid)
+            if audit is not None and waiter is not None:
+                audit.applied(waiter, txn, error, body, events)
             if not isinstance(waiter, tuple):
                 if isinstance(waiter, Internal):
                     waiter.done(error)

@@ -147,6 +147,23 @@ class Settings:
             self.fault(key, f"no permission to write in {nearest}")
         return path
 
+    def file(self, key: str) -> Path | None:
+        """The absolute path of a file that is there or can be made, in a directory that is there."""
+        text = self.text(key)
+        if text is None:
+            return None
+        if not text or "\0" in text:
+            self.fault(key, f"is not a path: {text!r}")
+            return None
+        path = Path(text).absolute()
+        if not path.parent.is_dir():
+            self.fault(key, f"{path.parent} is not a directory")
+        elif path.exists() and not path.is_file():
+            self.fault(key, f"{path} is not a file")
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            self.fault(key, f"no permission to write {path}")
+        return path
+
     def digest(self, key: str) -> str | None:
         """user:BASE64(SHA1(user:password)), as ZooKeeper's DigestAuthenticationProvider makes it.
 

@@ -180,6 +180,8 @@ class TestValues:
             storage=memory
             log.level=DEBUG
             log.slowRequestMs=250
+            audit.enable=true
+            auditlog.file={home}/audit.log
             """,
         )
         assert config == Config(
@@ -217,6 +219,8 @@ class TestValues:
             fsync_warning_ms=50,
             log_level="debug",
             slow_request_ms=250,
+            audit_enabled=True,
+            audit_file=home / "audit.log",
         )
 
     def test_the_prefix_of_system_properties_may_stand_before_a_key(self, home: Path) -> None:
