@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from znoded.storage.errors import Code
 from znoded.storage.jute import INT, pack_buffer
 from znoded.storage.state import OPEN_ACL_WIRE
 
-from ..daemons import LINE
+from ..daemons import LINE, Daemon
 from ..storage.requests import OPEN, Request
 from .core import Clock, Core, Ear, patch_clock
 
@@ -350,3 +351,24 @@ class TestFile:
 
 def test_a_field_without_a_value_is_left_out() -> None:
     assert line(user="", operation="x") == "operation=x\tresult=success"
+
+
+class TestDaemon:
+    def told(self, log: str) -> list[str]:
+        return re.findall(r"INFO audit: (.+)", log)
+
+    def test_its_life_is_told_in_the_log(self, tmp_path: Path) -> None:
+        daemon = Daemon(tmp_path, "audit.enable=true")
+        daemon.start()
+        assert daemon.stop() == 0
+        assert self.told(daemon.log) == [
+            f"user={SYSTEM}\toperation=serverStart\tresult=success",
+            f"user={SYSTEM}\toperation=serverStop\tresult=invoked",
+        ]
+
+    def test_so_is_a_start_that_fails(self, tmp_path: Path) -> None:
+        daemon = Daemon(tmp_path, f"audit.enable=true\nauditlog.file={tmp_path}/audit.log")
+        with socket.create_server(daemon.address):
+            assert daemon.run()[0] == 1
+        (only,) = self.told((tmp_path / "audit.log").read_text())
+        assert only == f"user={SYSTEM}\toperation=serverStart\tresult=failure"

@@ -1,4 +1,4 @@
-"""Configuring who may ask the admin port."""
+"""Configuring who may ask the admin port, and the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from znoded.daemon.config import Loaded, load
 from znoded.daemon.process import Exposed, keep_private
+
+from ..daemons import Daemon
 
 OPEN = "admin.serverAddress=0.0.0.0\n"
 TOKEN = "0123456789abcdef"
@@ -57,6 +59,11 @@ class TestAddress:
         (warning,) = read(tmp_path, f"admin.tokenFile={file}\nadmin.allowUnauthenticated=true").warnings
         assert (warning.key, warning.line) == ("admin.allowUnauthenticated", 3)
 
+    def test_the_daemon_does_not_start_and_says_what_to_do(self, tmp_path: Path) -> None:
+        status, log = Daemon(tmp_path, OPEN).run()
+        assert status == 2
+        assert "admin.tokenFile" in log
+
     def test_localhost_must_lead_to_loopback(self) -> None:
         keep_private(["127.0.0.1", "::1"])
         with pytest.raises(Exposed, match=r"leads to 192\.0\.2\.1.*admin\.tokenFile"):
@@ -98,3 +105,14 @@ class TestTokenFile:
         loaded = read(tmp_path, f"admin.tokenFile={token_file(tmp_path, TOKEN.encode(), mode)}")
         assert ["admin.tokenFile"] * warned == [warning.key for warning in loaded.warnings]
         assert not loaded.faults
+
+
+class TestAuditFile:
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [("nowhere/audit.log", "is not a directory"), (".", "is not a file"), ("\\u0000", "is not a path")],
+    )
+    def test_one_that_can_not_be(self, tmp_path: Path, name: str, told: str) -> None:
+        (fault,) = read(tmp_path, f"auditlog.file={tmp_path}/{name}").faults
+        assert fault.key == "auditlog.file"
+        assert told in fault.message
