@@ -110,7 +110,7 @@ class TestTokenFile:
 class TestAuditFile:
     @pytest.mark.parametrize(
         ("name", "told"),
-        [("nowhere/audit.log", "is not a directory"), (".", "is not a file"), ("\\u0000", "is not a path")],
+        [("nowhere/audit.log", "is not a directory"), (".", "is not a file"), ("a\\u0000b", "is not a path")],
     )
     def test_one_that_can_not_be(self, tmp_path: Path, name: str, told: str) -> None:
         (fault,) = read(tmp_path, f"auditlog.file={tmp_path}/{name}").faults
