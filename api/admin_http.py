@@ -116,7 +116,7 @@ async def _send(
     seconds is dropped."""
     response = web.StreamResponse(status=status, headers={**headers, "Content-Type": "application/json"})
     if request.transport is not None:
-        request.transport.set_write_buffer_limits(0)  # so that drained means: everything is out
+        request.transport.set_write_buffer_limits(*words.FULL)  # so that drained means: everything is out
     writer = await response.prepare(request)
     if writer is None or request.method == "HEAD":
         return response

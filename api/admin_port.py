@@ -71,7 +71,7 @@ class AdminPort(asyncio.Protocol):
                 self._answer()
             else:
                 self._transport.close()
-        return True
+        return self._transport.get_extra_info("ssl_object") is None  # TLS can't end one side alone
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer comes."""

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from .certificates import introduce
 from .connection import Service
 from .http_connection import HttpConnection
 
@@ -36,6 +37,7 @@ class _Protocol(web.RequestHandler):
         transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
         self.client = HttpConnection(transport, self.service, peer[0], peer[1])
+        introduce(self.client, transport)
         if self.service.accept(self.client) is not None:
             transport.abort()
             return

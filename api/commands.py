@@ -55,10 +55,10 @@ class Trace(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connections, and those over TLS (there are none)."""
+    """The connections, and those over TLS."""
 
     connections: Iterator[Row]
-    secure_connections: tuple[()] = ()
+    secure_connections: Iterator[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Stat(Srvr):
     """The same, and its connections in brief."""
 
     connections: Iterator[Row]
-    secure_connections: tuple[()] = ()
+    secure_connections: Iterator[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def conf(server: ServerView) -> Flat:
 @_command("connections", "cons")
 def cons(server: ServerView) -> Connections:
     """Every connection in full."""
-    return Connections(_full(c) for c in list(server.connections))
+    return Connections(*_connections(server, _full))
 
 
 @_command("hash")
@@ -324,7 +324,7 @@ def stat(server: ServerView) -> Stat:
         brief.server_stats,
         brief.client_response,
         brief.node_count,
-        (_brief(c) for c in list(server.connections)),
+        *_connections(server, _brief),
     )
 
 
@@ -382,6 +382,7 @@ COUNTERS: Final = (
     "stale_requests_dropped",
     "stale_sessions_expired",
     "unrecoverable_error_count",
+    "unsuccessful_handshake",
     "watch_bytes",
 )
 """Those of ZooKeeper's counters (ServerMetrics) that have a sense here, by their names."""
@@ -450,6 +451,13 @@ def _address(connection: ConnectionView) -> str:
         groups = IPv6Address(host.partition("%")[0]).exploded.split(":")
         host = f"[{':'.join(f'{int(group, 16):x}' for group in groups)}]"
     return f"{host}:{connection.port}"
+
+
+def _connections(
+    server: ServerView, row: Callable[[ConnectionView], Row]
+) -> tuple[Iterator[Row], Iterator[Row]]:
+    connections = list(server.connections)
+    return (row(c) for c in connections if not c.secure), (row(c) for c in connections if c.secure)
 
 
 def _brief(c: ConnectionView) -> Row:

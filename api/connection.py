@@ -94,9 +94,11 @@ class Connection(ABC):
         "packets_sent",
         "port",
         "reads",
+        "secure",
         "session_id",
         "session_timeout",
         "stalled",
+        "subject",
         "taken",
         "waiting",
     )
@@ -104,6 +106,10 @@ class Connection(ABC):
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
+        self.secure = False
+        """It is over TLS."""
+        self.subject = ""
+        """Whom the client's certificate, if it has shown one, was issued to."""
         self.established = int(time.time() * 1000)
         self.heard = time.monotonic()
         self.session_id = 0

@@ -47,6 +47,8 @@ class HttpConnection(Connection):
         is no proof."""
         if credentials == self._credentials:
             return True
+        if self._credentials is None:
+            self._own = self.identities, self.identity_wire
         self.identities, self.identity_wire = self._own
         self._credentials = None
         if credentials is not None and not self._service.authenticate(self, "digest", credentials):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from . import words
+from .certificates import introduce
 from .connection import Connection, Service
 from .http import VERBS, Http, hand_over
 from .view import ServerView
@@ -54,6 +55,7 @@ class ClientPort(asyncio.Protocol):
         self._connection = ZooKeeperConnection(
             self._transport, self._service, self._dirty, peer[0], peer[1], self._frame_limit
         )
+        introduce(self._connection, self._transport)
         refusal = self._service.accept(self._connection)
         if refusal is not None:
             self._transport.abort()
@@ -84,7 +86,7 @@ class ClientPort(asyncio.Protocol):
         """`nc -N` says that it has said all; a word's answer still goes out."""
         if self._task is None and self._start[:4] in words.WORDS:
             self._answer()
-        return self._task is not None
+        return self._task is not None and not self._connection.secure  # TLS can't end one side alone
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer comes."""

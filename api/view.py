@@ -33,6 +33,8 @@ class ConnectionView(Protocol):
 
     host: str
     port: int
+    secure: bool
+    """It is over TLS."""
     established: int
     """Since the epoch."""
     heard: float
@@ -184,8 +186,8 @@ class ServerView(Protocol):
 
     @property
     def config(self) -> Mapping[str, Scalar]:
-        """conf's lines in their order, by AdminServer's names: client_port, secure_client_port (-1),
-        data_dir, data_log_dir, tick_time, max_client_cnxns, min_session_timeout, max_session_timeout,
+        """conf's lines in their order, by AdminServer's names: client_port, secure_client_port (-1: there is
+        none), data_dir, data_log_dir, tick_time, max_client_cnxns, min_session_timeout, max_session_timeout,
         client_port_listen_backlog, server_id, and what else there is to tell. No sizes."""
         ...
 

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import chain
 from time import localtime, strftime
 from typing import Final, TypeAlias, TypeVar
 
@@ -26,6 +27,10 @@ STEPS: Final = 2000
 
 PATIENCE: Final = 10.0
 """Seconds that the admin port waits for the rest of a word or request, and for a client to read."""
+
+FULL: Final = (1, 0)
+"""Bytes from which a transport counts as full, and down to which it has room again. Not 0 and 0: by uvloop's
+TLS, a transport that holds nothing is full then."""
 
 _log = logging.getLogger(__name__)
 _A = TypeVar("_A", bound=Answer)
@@ -79,7 +84,7 @@ async def send(
 ) -> None:
     """Write chunks, each when the one before has gone out, and close. The protocol's pause_writing must
     clear writable, and resume_writing set it. A client that reads nothing for PATIENCE seconds is dropped."""
-    transport.set_write_buffer_limits(0)  # so that writable means: everything is out
+    transport.set_write_buffer_limits(*FULL)  # so that writable means: everything is out
     try:
         async for chunk in answered:
             transport.write(chunk)
@@ -188,7 +193,7 @@ def _full(c: Row) -> str:
 
 
 def _cons(answer: commands.Connections) -> Iterator[str]:
-    for connection in answer.connections:
+    for connection in chain(answer.connections, answer.secure_connections):
         yield f"{_full(connection)})\n"
     yield "\n"
 
@@ -199,7 +204,7 @@ def _srvr(answer: commands.Srvr) -> Iterator[str]:
         yield "READ-ONLY mode; serving only read-only clients\n"
     if isinstance(answer, commands.Stat):
         yield "Clients:\n"
-        for connection in answer.connections:
+        for connection in chain(answer.connections, answer.secure_connections):
             yield f"{_brief(connection)})\n"
         yield "\n"
     stats = answer.server_stats

@@ -13,6 +13,8 @@ from .config_keys import WORDS
 from .properties import Setting, parse
 from .servers import Server, read_server_id, read_servers
 from .settings import INT_MAX, PORT_MAX, Fault, Settings
+from .tls_files import TlsConfig
+from .tls_settings import read_tls
 
 __all__ = ["Backend", "Config", "Fault", "Loaded", "Server", "load"]
 
@@ -47,7 +49,12 @@ class Config:
     data_dir: Path
     data_log_dir: Path
     client_address: str
-    client_port: int
+    client_port: int | None
+    """None: there is a secure one alone."""
+    secure_client_address: str
+    secure_client_port: int | None
+    client_takes_tls: bool
+    """client.portUnification: client_port serves TLS as well."""
     listen_backlog: int
     """-1: the system's default."""
     tick_time: int
@@ -71,6 +78,8 @@ class Config:
 
     super_digest: str | None = field(repr=False)
     """user:BASE64(SHA1(user:password)) of the user for whom no ACL counts."""
+    super_subject: str | None
+    """The subject of the certificate of another such user."""
     skip_acl: bool
     enforce_quota: bool
     extended_types: bool
@@ -89,6 +98,10 @@ class Config:
     """What admin.tokenFile holds: every request to the admin port must bring it."""
     admin_unauthenticated: bool
     """Whether it answers everyone who reaches it."""
+    admin_takes_tls: bool
+    admin_takes_plain: bool
+    """No: it serves TLS alone."""
+    tls: TlsConfig | None
 
     snap_retain_count: int
     """So many full log segments stay after they were flushed past."""
@@ -153,7 +166,13 @@ def _read(settings: Settings) -> Config:
     servers = read_servers(settings, highest_id)
     server_id = read_server_id(settings, data_dir, servers, highest_id)
     me = next((server for server in servers if server.id == server_id), None)
-    client_address, client_port = _client_port(settings, me)
+    secure_client_address, secure_client_port = _secure_client_port(settings)
+    client_address, client_port = _client_port(settings, me, secure_client_port is None)
+    client_takes_tls = settings.boolean("client.portUnification", False)
+    admin_enabled = settings.boolean("admin.enableServer", True)
+    admin_tls = _admin_tls(settings, admin_enabled)
+    client_tls = "client.portUnification" if client_takes_tls else None
+    tls = read_tls(settings, client_tls if secure_client_port is None else "secureClientPort", admin_tls)
     tick_time = settings.integer("tickTime", 3000, 1)
     min_session_timeout, max_session_timeout = _session_timeouts(settings, tick_time)
     config = Config(
@@ -161,6 +180,9 @@ def _read(settings: Settings) -> Config:
         data_log_dir=settings.directory("dataLogDir", data_dir) if own_log_dir else data_dir,
         client_address=client_address,
         client_port=client_port,
+        secure_client_address=secure_client_address,
+        secure_client_port=secure_client_port,
+        client_takes_tls=client_takes_tls,
         listen_backlog=settings.integer("clientPortListenBacklog", -1, -1),
         tick_time=tick_time,
         min_session_timeout=min_session_timeout,
@@ -175,6 +197,7 @@ def _read(settings: Settings) -> Config:
         consensus=_consensus(settings),
         storage=_storage(settings),
         super_digest=settings.digest("DigestAuthenticationProvider.superDigest"),
+        super_subject=settings.text("X509AuthenticationProvider.superUser"),
         skip_acl=settings.boolean("skipACL", False),
         enforce_quota=settings.boolean("enforceQuota", False),
         extended_types=extended_types,
@@ -182,11 +205,14 @@ def _read(settings: Settings) -> Config:
         container_max_per_minute=settings.integer("znode.container.maxPerMinute", 10_000, 1),
         container_max_never_used_ms=settings.integer("znode.container.maxNeverUsedIntervalMs", 0, 0),
         four_letter_words=_four_letter_words(settings),
-        admin_enabled=settings.boolean("admin.enableServer", True),
+        admin_enabled=admin_enabled,
         admin_address=settings.host("admin.serverAddress", _LOOPBACK),
         admin_port=settings.integer("admin.serverPort", 8080, 0, PORT_MAX),
         admin_token=settings.secret("admin.tokenFile", _MIN_TOKEN),
         admin_unauthenticated=settings.boolean("admin.allowUnauthenticated", False),
+        admin_takes_tls=admin_tls is not None,
+        admin_takes_plain=admin_tls != "admin.forceHttps",
+        tls=tls,
         snap_retain_count=_snap_retain_count(settings),
         fsync_warning_ms=settings.integer("fsync.warningthresholdms", 1000, 0),
         log_level=settings.choice("log.level", "info", LOG_LEVELS),
@@ -199,15 +225,36 @@ def _read(settings: Settings) -> Config:
     return config
 
 
-def _client_port(settings: Settings, me: Server | None) -> tuple[str, int]:
-    """Where clients connect: clientPort and clientPortAddress, or what this server's own line says."""
+def _client_port(settings: Settings, me: Server | None, needed: bool) -> tuple[str, int | None]:
+    """Where clients connect: clientPort and clientPortAddress, or what this server's own line says; nowhere
+    if it is not needed and nothing is said."""
     address = settings.host("clientPortAddress", _LOOPBACK)
     port = settings.integer("clientPort", 2181, 0, PORT_MAX)
     if me is None or me.client_port is None:
-        return address, port
+        return address, port if needed or settings.text("clientPort") is not None else None
     if settings.text("clientPort") is not None and port != me.client_port:
         settings.fault("clientPort", f"is {port}, but server.{me.id} says {me.client_port}")
     return me.client_address or address, me.client_port
+
+
+def _secure_client_port(settings: Settings) -> tuple[str, int | None]:
+    address = settings.host("secureClientPortAddress", _LOOPBACK)
+    port = settings.integer("secureClientPort", 2281, 0, PORT_MAX)
+    if settings.text("secureClientPort") is not None:
+        return address, port
+    if settings.text("secureClientPortAddress") is not None:
+        settings.fault("secureClientPortAddress", "needs secureClientPort")
+    return address, None
+
+
+def _admin_tls(settings: Settings, enabled: bool) -> str | None:
+    """The key that turns TLS on at the admin port."""
+    wanted = [
+        key
+        for key in ("admin.forceHttps", "admin.portUnification")
+        if settings.boolean(key, False) and enabled
+    ]
+    return wanted[0] if wanted else None
 
 
 def _session_timeouts(settings: Settings, tick_time: int) -> tuple[int, int]:
@@ -289,7 +336,8 @@ def _check_admin_access(settings: Settings, config: Config) -> None:
 
 def _check_ports(settings: Settings, config: Config, me: Server | None) -> None:
     """No two of this server's listeners may want the same port."""
-    listeners = [("clientPort", config.client_address, config.client_port)]
+    listeners = [("clientPort", config.client_address, config.client_port or 0)]
+    listeners.append(("secureClientPort", config.secure_client_address, config.secure_client_port or 0))
     if config.admin_enabled:
         listeners.append(("admin.serverPort", config.admin_address, config.admin_port))
     if me is not None:

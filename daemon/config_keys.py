@@ -8,9 +8,9 @@ from __future__ import annotations
 
 _JAVA = "it tunes the JVM or a Java library"
 _THREADS = "one event loop does this server's work; there are no such threads"
-_TLS = "there is no TLS here: put a proxy that ends it in front"
-_SASL = "there is no SASL here; the schemes are world, auth, digest, ip and super"
-_X509 = "there is no x509 scheme here; the schemes are world, auth, digest, ip and super"
+_QUORUM_TLS = "the channel between servers has no TLS"
+_HANDSHAKES = "so many handshakes are under way at once as do no harm; the others wait"
+_SASL = "there is no SASL here; the schemes are world, auth, digest, ip, x509 and super"
 _WATCHES = "there is one watch table, and it needs no cleaner"
 _THROTTLE = "globalOutstandingLimit and maxClientCnxns are what limits load"
 _SNAPSHOTS = "the storage engine keeps the state; there are no snapshot files"
@@ -39,11 +39,15 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
         " commitProcessor.maxCommitBatchSize commitProcessor.shutdownTimeout quorum.cnxn.threads.size",
     ),
     (
-        _TLS,
-        "secureClientPortAddress client.portUnification portUnification client.certReload"
-        " sslQuorumReloadCertFiles outstandingHandshake.limit netty.server.outstandingHandshake.limit"
-        " netty.server.earlyDropSecureConnectionHandshakes ssl.authProvider ssl.sslProvider",
+        _HANDSHAKES,
+        "outstandingHandshake.limit netty.server.outstandingHandshake.limit"
+        " netty.server.earlyDropSecureConnectionHandshakes",
     ),
+    (_QUORUM_TLS, "sslQuorumReloadCertFiles portUnification"),
+    ("SIGHUP has key and certificates read anew (systemctl reload)", "client.certReload"),
+    ("TLS is OpenSSL's", "ssl.sslProvider"),
+    ("a trust store in PEM needs no password", "ssl.trustStore.password ssl.trustStore.passwordPath"),
+    ("it is clients that check a server's name", "ssl.hostnameVerification ssl.allowReverseDnsLookup"),
     (
         _SASL,
         "superUser allowSaslFailedClients letAnySaslUserDoX requireKerberosConfig kinit"
@@ -52,7 +56,6 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
         " kerberos.canonicalizeHostNames kerberos.minReLoginTimeMs quorum.auth.kerberos.servicePrincipal"
         " quorum.auth.learner.saslLoginContext quorum.auth.server.saslLoginContext",
     ),
-    (_X509, "X509AuthenticationProvider.superUser"),
     (
         _WATCHES,
         "watchManagerName watcherCleanThreadsNum watcherCleanThreshold watcherCleanIntervalInSeconds"
@@ -110,7 +113,7 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
     ),
     (
         _ADMIN,
-        "admin.rateLimiterIntervalInMS admin.snapshot.enabled admin.restore.enabled admin.portUnification"
+        "admin.rateLimiterIntervalInMS admin.snapshot.enabled admin.restore.enabled"
         " admin.idleTimeout admin.commandURL admin.httpVersion controllerPort",
     ),
     (_AUDIT, "audit.impl.class auditlog.threshold"),
@@ -140,7 +143,7 @@ _IGNORED_BY_REASON: tuple[tuple[str, str], ...] = (
     ),
 )
 
-_TLS_NAMES = """
+_QUORUM_TLS_NAMES = """
     keyStore.location keyStore.password keyStore.passwordPath keyStore.type trustStore.location
     trustStore.password trustStore.passwordPath trustStore.type protocol enabledProtocols ciphersuites
     context.supplier.class hostnameVerification clientHostnameVerification allowReverseDnsLookup crl ocsp
@@ -148,21 +151,30 @@ _TLS_NAMES = """
 """
 
 IGNORED: dict[str, str] = {key: why for why, keys in _IGNORED_BY_REASON for key in keys.split()} | {
-    f"ssl.{quorum}{name}": _TLS for quorum in ("", "quorum.") for name in _TLS_NAMES.split()
+    f"ssl.quorum.{name}": _QUORUM_TLS for name in _QUORUM_TLS_NAMES.split()
 }
 """Key → why it sets nothing here. Accepted with one warning."""
 
 IGNORED_FAMILIES: dict[str, str] = {
     "metricsProvider.": _METRICS,
-    "authProvider": "the schemes are built in: world, auth, digest, ip and super",
+    "authProvider": "the schemes are built in: world, auth, digest, ip, x509 and super",
     "superUser.": _SASL,
 }
 """The same for keys that ZooKeeper lets a user name: prefix → why."""
 
 REFUSED: dict[str, tuple[str, str]] = {
     "dynamicConfigFile": ("", "one file holds the whole configuration: move its server.N lines here"),
-    "secureClientPort": ("", _TLS),
-    "sslQuorum": ("false", "the channel between servers has no TLS"),
+    "sslQuorum": ("false", _QUORUM_TLS),
+    "ssl.ocsp": (
+        "false",
+        "nobody is asked about a certificate; ssl.crl has lists of those revoked looked at",
+    ),
+    "ssl.clientHostnameVerification": ("false", "a client's certificate is not held against its address"),
+    "ssl.context.supplier.class": (
+        "",
+        "it is a Java class; ssl.keyStore.location names key and certificates",
+    ),
+    "ssl.authProvider": ("x509", "it is a Java class; the scheme of client certificates is x509"),
     "quorum.auth.enableSasl": ("false", _SASL),
     "quorum.auth.serverRequireSasl": ("false", _SASL),
     "quorum.auth.learnerRequireSasl": ("false", _SASL),
@@ -170,8 +182,6 @@ REFUSED: dict[str, tuple[str, str]] = {
     "enforce.auth.enabled": ("false", "clients are not made to authenticate; ACLs guard the data"),
     "DigestAuthenticationProvider.enabled": ("true", "the scheme 'digest' is always offered"),
     "DigestAuthenticationProvider.digestAlg": ("SHA1", "digests are SHA-1"),
-    "admin.forceHttps": ("false", _TLS),
-    "admin.needClientAuth": ("false", _TLS),
 }
 """Key → (the value that is as things are here, why no other is taken).
 

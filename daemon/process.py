@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,6 +33,8 @@ from .release import told
 from .server import Server
 from .stats import Stats
 from .supervisor import Supervisor
+from .tls import Tls
+from .tls_files import Unusable
 from .view import View
 
 if TYPE_CHECKING:
@@ -48,9 +50,10 @@ def serve(config: Config) -> int:
     # Each connection takes a file; shells and systemd allow few unless asked for more.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a meaning
     try:
         return uvloop.run(_run(config))
-    except (OSError, LogDamaged) as error:
+    except (OSError, LogDamaged, Unusable) as error:
         log.error("%s", error)
         return _FAILED
     except OtherFormat as error:
@@ -130,26 +133,45 @@ async def _run(config: Config) -> int:
         words = frozenset(word.encode() for word in config.four_letter_words)
         http = client_http(server)
         stack.push_async_callback(http.close)
-        client_port = await loop.create_server(
-            lambda: ClientPort(server, server.dirty, view, http, words, config.max_buffer),
-            config.client_address,
-            config.client_port,
-            backlog=config.listen_backlog if config.listen_backlog > 0 else 1024,
-        )
-        stack.callback(client_port.close)
+
+        def client() -> asyncio.Protocol:
+            return ClientPort(server, server.dirty, view, http, words, config.max_buffer)
+
+        async def listen(
+            port: Callable[[], asyncio.Protocol], address: str, number: int, *, private: bool = False
+        ) -> str:
+            backlog = config.listen_backlog if config.listen_backlog > 0 else 1024
+            listening = await loop.create_server(port, address, number, backlog=backlog, start_serving=False)
+            stack.callback(listening.close)
+            if private:
+                keep_private(sock.getsockname()[0] for sock in listening.sockets)
+            await listening.start_serving()
+            return "{}:{}".format(*listening.sockets[0].getsockname())
+
+        tls = None if config.tls is None else Tls(config.tls, config.max_client_cnxns, stats)
+        addresses: list[str] = []
+        if config.client_port is not None:
+            port = tls.client(client, plain=True) if tls and config.client_takes_tls else client
+            addresses.append(await listen(port, config.client_address, config.client_port))
+        if tls and config.secure_client_port is not None:
+            secure = await listen(tls.client(client), config.secure_client_address, config.secure_client_port)
+            addresses.append(f"{secure} by TLS")
         if config.admin_enabled:
-            admin = admin_http(view)
-            stack.push_async_callback(admin.close)
-            admin_port = await loop.create_server(
-                lambda: AdminPort(view, admin), config.admin_address, config.admin_port, start_serving=False
+            http_admin = admin_http(view)
+            stack.push_async_callback(http_admin.close)
+
+            def admin() -> asyncio.Protocol:
+                return AdminPort(view, http_admin)
+
+            port = (
+                tls.admin(admin, plain=config.admin_takes_plain) if tls and config.admin_takes_tls else admin
             )
-            stack.callback(admin_port.close)
-            if not (config.admin_token or config.admin_unauthenticated):
-                keep_private(listening.getsockname()[0] for listening in admin_port.sockets)
-            await admin_port.start_serving()
-            log.info("admin port on %s", _address(admin_port))
+            private = not (config.admin_token or config.admin_unauthenticated)
+            address = await listen(port, config.admin_address, config.admin_port, private=private)
+            log.info("admin port on %s", address)
         supervisor = Supervisor(os.environ)
-        address = _address(client_port)
+        loop.add_signal_handler(signal.SIGHUP, _reload, tls, supervisor)
+        address = ", ".join(addresses)
         status = supervisor.attend(lambda: f"{view.mode}, serving clients on {address}")
         for work in (_tick(server), Reaper(config, server).run(), status):
             stack.callback(loop.create_task(work).cancel)
@@ -176,6 +198,10 @@ async def _tick(server: Server) -> None:
         server.sessions.tick()
 
 
-def _address(server: asyncio.Server) -> str:
-    host, port = server.sockets[0].getsockname()[:2]
-    return f"{host}:{port}"
+def _reload(tls: Tls | None, supervisor: Supervisor) -> None:
+    supervisor.reloading()
+    if tls is None:
+        log.info("SIGHUP: there is no TLS whose key and certificates could be read anew")
+    else:
+        tls.reload()
+    supervisor.reloaded()

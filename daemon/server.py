@@ -124,7 +124,14 @@ class Server:
     # Service: connections and sessions
 
     def accept(self, connection: Connection) -> str | None:
-        """Admit a connection, unless its address has too many."""
+        """Admit a connection, unless its address has too many, or its certificate's subject is too long."""
+        subject = connection.subject
+        if subject:
+            if subject == self.config.super_subject:
+                connection.add_identity("super", "")
+            if not connection.add_identity("x509", subject):
+                log.warning("refusing %s: its certificate's subject is too long", connection.host)
+                return "the certificate's subject is too long"
         refusal = self._limits.admit(connection)
         if refusal is not None:
             self.stats.counters["connection_rejected"] += 1
@@ -153,9 +160,11 @@ class Server:
         self.sessions.connect(connection, timeout, session, password, ready)
 
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
-        """Schemes that a client can prove: digest by user:password; ip is proved by connecting."""
+        """Schemes that a client can prove: digest by user:password; ip and x509 are proved by connecting."""
         if scheme == "ip":
             return True
+        if scheme == "x509":
+            return bool(connection.subject)
         if scheme != "digest":
             return False
         self._stamped_for = None  # a head that was made for this read lacks what comes now

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -29,6 +30,14 @@ class Supervisor:
             self._step = min(_STEP, int(limit) / 1e6 / 2)  # as sd_watchdog_enabled(3) advises
         else:
             self._watched = False
+
+    def reloading(self) -> None:
+        """It has begun to read anew what it serves with."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self) -> None:
+        """It has done that, or has gone on with what it had."""
+        self._tell("READY=1")
 
     def stopping(self) -> None:
         """It has begun to end."""

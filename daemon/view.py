@@ -131,8 +131,8 @@ class View:
         """conf's lines."""
         config = self._server.config
         return {
-            "client_port": config.client_port,
-            "secure_client_port": -1,
+            "client_port": -1 if config.client_port is None else config.client_port,
+            "secure_client_port": -1 if config.secure_client_port is None else config.secure_client_port,
             "data_dir": str(config.data_dir),
             "data_log_dir": str(self.log_dir),
             "tick_time": config.tick_time,

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from .errors import Code, ZkError
 from .jute import INT, Malformed, Reader
+from .x500 import is_name
 
 READ: Final = 1
 WRITE: Final = 2
@@ -40,7 +41,11 @@ class Acl(NamedTuple):
 
 
 Identity: TypeAlias = tuple[str, str]
-"""What a client has shown to be, (scheme, id): ip and its address always, digest and user:hash, super."""
+"""What a client has shown to be, (scheme, id): ip and its address always, digest and user:hash, x509 and the
+subject of its certificate, super."""
+
+_PROVED: Final = ("digest", "x509")
+"""Schemes by which a client shows who it is, and that a list may name."""
 
 
 def allows(acl: Sequence[Acl], perm: int, identities: Sequence[Identity]) -> bool:
@@ -50,7 +55,7 @@ def allows(acl: Sequence[Acl], perm: int, identities: Sequence[Identity]) -> boo
         if perms & perm:
             if scheme == "world" and expression == "anyone":
                 return True
-            if scheme == "digest":
+            if scheme in _PROVED:
                 if (scheme, expression) in identities:
                     return True
             elif scheme == "ip":
@@ -67,7 +72,7 @@ def fix(acl: Sequence[Acl], identities: Sequence[Identity]) -> list[Acl]:
     for entry in dict.fromkeys(acl):
         if entry.scheme == "auth":
             # An address does not identify a creator, and super is no scheme that a list may name.
-            mine = [Acl(entry.perms, scheme, id) for scheme, id in identities if scheme == "digest"]
+            mine = [Acl(entry.perms, scheme, id) for scheme, id in identities if scheme in _PROVED]
             if not mine:
                 raise ZkError(Code.INVALIDACL)
             fixed += mine
@@ -150,6 +155,8 @@ def _is_valid(entry: Acl) -> bool:
     if scheme == "digest":
         # Java's split(":") gives two parts, empty ones at the end not counted.
         return expression.rstrip(":").count(":") == 1
+    if scheme == "x509":
+        return is_name(expression)
     return scheme == "ip" and len(expression) <= _LONGEST and _network(expression) is not None
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "znoded"
 ROOMS = ("api", "client", "consensus", "daemon", "storage")
 # What storage shares with whoever speaks of znodes: names, codes and layouts, nothing that holds state.
-WORDS = ("acl", "errors", "jute", "multi", "ops", "paths", "session", "znode")
+WORDS = ("acl", "errors", "jute", "multi", "ops", "paths", "session", "x500", "znode")
 VOCABULARY = {f"storage.{word}" for word in WORDS}
 LOG = {"storage.log", "storage.committer"}
 LONGEST = 700

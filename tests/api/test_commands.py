@@ -57,6 +57,7 @@ class FakeConnection:
     latency_count: int = 11
     outstanding: int = 0
     interest_ops: int = 1
+    secure: bool = False
 
 
 @dataclass

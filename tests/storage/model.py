@@ -274,13 +274,12 @@ class Model:
         fixed: list[Acl] = []
         for entry in dict.fromkeys(acl):
             if entry.scheme == "auth":
-                mine = [
-                    Acl(entry.perms, scheme, id) for scheme, id in sender.identities if scheme == "digest"
-                ]
+                proved = [one for one in sender.identities if one[0] in ("digest", "x509")]
+                mine = [Acl(entry.perms, scheme, id) for scheme, id in proved]
                 refuse_if(not mine, Code.INVALIDACL)
                 fixed += mine
             else:
-                refuse_if(entry.scheme not in ("world", "digest", "ip"), Code.INVALIDACL)
+                refuse_if(entry.scheme not in ("world", "digest", "ip", "x509"), Code.INVALIDACL)
                 fixed.append(entry)
         refuse_if(not fixed, Code.INVALIDACL)
         return tuple(fixed)
