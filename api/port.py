@@ -127,12 +127,12 @@ class ClientPort(asyncio.Protocol):
         hand_over(self._transport, protocol, self._start)
 
 
-def http(service: Service) -> Http:
-    """The HTTP side of a client port."""
+def http(service: Service, body_limit: int) -> Http:
+    """The HTTP side of a client port; body_limit: bytes that a request may bring."""
 
     def load() -> Callable[[], BaseRunner]:
         from .client_http import runner
 
-        return partial(runner, service)
+        return partial(runner, service, body_limit)
 
     return Http(load)

@@ -131,7 +131,7 @@ async def _run(config: Config) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
         words = frozenset(word.encode() for word in config.four_letter_words)
-        http = client_http(server)
+        http = client_http(server, config.max_buffer)
         stack.push_async_callback(http.close)
 
         def client() -> asyncio.Protocol:
