@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, cast
 
 from aiohttp import StreamReader, web
@@ -167,11 +167,12 @@ async def _stream(request: web.BaseRequest, stream: Stream) -> web.StreamRespons
     """Send what comes until it ends, and the connection with it: it has watches."""
     response = web.StreamResponse(headers=_headers(stream) | {"Cache-Control": "no-store"})
     response.force_close()
-    await response.prepare(request)
-    async with aclosing(stream.chunks) as chunks:
-        async for chunk in chunks:
-            await response.write(chunk)
-    await response.write_eof()
+    with suppress(ConnectionError):  # the client has enough
+        await response.prepare(request)
+        async with aclosing(stream.chunks) as chunks:
+            async for chunk in chunks:
+                await response.write(chunk)
+        await response.write_eof()
     return response
 
 

@@ -25,7 +25,7 @@ _FAULTS: Final = {
     Code.BADARGUMENTS: (400, "bad arguments"),
     Code.MARSHALLINGERROR: (400, "bad arguments"),
     Code.INVALIDACL: (400, "invalid acl"),
-    Code.UNIMPLEMENTED: (400, "TTLs are not enabled (zookeeper.extendedTypesEnabled)"),
+    Code.UNIMPLEMENTED: (400, "TTLs are not enabled (extendedTypesEnabled)"),
     Code.NOAUTH: (401, "not authorized"),
     Code.SESSIONEXPIRED: (401, "the session is over"),
     Code.NONODE: (404, "not found"),

@@ -124,6 +124,7 @@ class HttpConnection(Connection):
         self.waiting.clear()
         self._reason = self._reason or "the client has closed the connection"
         self._wake()
+        self.end_stream()
         self._service.gone(self)
 
     @property
