@@ -57,16 +57,14 @@ class HttpConnection(Connection):
         is no proof."""
         if credentials == self._credentials:
             return True
-        if self._credentials is None:
-            self._own: tuple[tuple[Identity, ...], bytes] | None = None
-        """What the client is without credentials, once it has shown some."""
         if self._own is None:
             self._own = self.identities, self.identity_wire
         self.identities, self.identity_wire = self._own
-        self._credentials = None
-        if credentials is not None and not self._service.authenticate(self, "digest", credentials):
-            return False
         self._credentials = credentials
+        if credentials is not None and not self._service.authenticate(self, "digest", credentials):
+            self.identities, self.identity_wire = self._own
+            self._credentials = None
+            return False
         return True
 
     async def ask(self, op: int, body: bytes, session: int = 0) -> Reply:
