@@ -31,7 +31,6 @@ from .commands import (
     WatchesBySession,
 )
 from .http_quiet import Quiet
-from .snapshot import METHODS, NAMES, Snapshots
 from .view import Scalar, ServerView
 
 _Fields: TypeAlias = Iterable[tuple[str, Iterable[str]]]
@@ -48,13 +47,11 @@ _log = logging.getLogger(__name__)
 
 def runner(server: ServerView) -> web.AppRunner:
     """What makes aiohttp's protocols, once it is set up, and ends them at its cleanup."""
-    pages, snapshots = _Pages(server), Snapshots(server)
+    pages = _Pages(server)
     application = web.Application(middlewares=[guard(server)])
     application.on_response_prepare.append(harden)
     application.router.add_route("*", "/commands", pages.commands)
     application.router.add_route("*", "/commands/", pages.commands)
-    for name in NAMES:
-        application.router.add_route("*", f"/commands/{name}", snapshots.answer)
     application.router.add_route("*", "/commands/{name}", pages.command)
     application.router.add_route("*", "/{path:.*}", pages.unknown)
     return web.AppRunner(
@@ -76,8 +73,7 @@ class _Pages:
         if request.method not in _TELL:
             return await _not_allowed(request, "commands", _TELL)
         known = {command.names[0]: command for command in COMMANDS.values()}
-        all_names = sorted([*((c.names, _methods(c)) for c in known.values()), (NAMES, METHODS)])
-        listed = _list(_described(names, methods) for names, methods in all_names)
+        listed = _list(_described(command) for command in known.values())
         return await _send(request, 200, (("commands", listed), *_end("commands")))
 
     async def command(self, request: web.Request) -> web.StreamResponse:
@@ -103,8 +99,9 @@ def _methods(command: Command[Answer]) -> tuple[str, ...]:
     return _CHANGE if command.changes else _TELL
 
 
-def _described(names: tuple[str, ...], methods: tuple[str, ...]) -> Mapping[str, object]:
-    return {"name": names[0], "aliases": names[1:], "methods": methods}
+def _described(command: Command[Answer]) -> Mapping[str, object]:
+    name, *aliases = command.names
+    return {"name": name, "aliases": aliases, "methods": _methods(command)}
 
 
 async def _not_allowed(request: web.Request, name: str, methods: tuple[str, ...]) -> web.StreamResponse:

@@ -19,6 +19,8 @@ under way. A write waits, too, while stalled is not 0: it counts the syncs taken
 the writes that wait, be it behind those or since they were refused with others before them. reads counts
 the reads that wait."""
 
+PATIENCE: Final = 10.0
+"""Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
 NO_ZXID: Final = -1
 NO_SIZE: Final = -1
 _IDENTITY_ROOM: Final = 2 << 10
@@ -35,19 +37,6 @@ class Service(Protocol):
     def connect(self, connection: Connection, seen: int, timeout: int, session: int, password: bytes) -> None:
         """Begin a session (session 0) or take one up, for a client that has seen that zxid; timeout in
         ms, negotiated here. Answered by welcome(), refused() or close()."""
-        ...
-
-    def begin(self, connection: Connection, timeout: int) -> str | None:
-        """Begin a session that belongs to no connection; or the reason why not. timeout as for connect().
-        Answered by welcome() or close()."""
-        ...
-
-    def living(self, session: int) -> Session | None:
-        """The session of that id, unless it is over or about to be."""
-        ...
-
-    def touch(self, session: int) -> None:
-        """The client of a session has been heard."""
         ...
 
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:

@@ -6,20 +6,17 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from . import words
 from .certificates import introduce
-from .connection import Connection, Service
+from .connection import PATIENCE, Connection, Service
 from .http import VERBS, Http, hand_over
 from .view import ServerView
 from .zookeeper import ZooKeeperConnection
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRunner
-
-PATIENCE: Final = 10.0
-"""Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
 
 
 class ClientPort(asyncio.Protocol):
@@ -127,12 +124,12 @@ class ClientPort(asyncio.Protocol):
         hand_over(self._transport, protocol, self._start)
 
 
-def http(service: Service, body_limit: int) -> Http:
-    """The HTTP side of a client port; body_limit: bytes that a request may bring."""
+def http(service: Service, dirty: list[Connection], limit: int) -> Http:
+    """The HTTP side of a client port; dirty and limit as there."""
 
     def load() -> Callable[[], BaseRunner]:
         from .client_http import runner
 
-        return partial(runner, service, body_limit)
+        return partial(runner, service, dirty, limit)
 
     return Http(load)

@@ -12,6 +12,7 @@
 //   -v BYTES      length of every value (100)
 //   -k COUNT      znodes that get and set go to, at random (1000)
 //   -p PATH       the parent of all znodes; made if it is missing (/load)
+//   -W            get and set over znoded's WebSocket, a message for each request
 //
 // Prints one line of JSON: times in milliseconds, quantiles from a histogram with steps of 1.6 %.
 // Exit status 1, with the reason on stderr, when a server breaks the protocol, answers out of order or
@@ -50,6 +51,7 @@ static int connections = 16, depth = 1, value_length = 100, keys = 1000;
 static double warm_up = 0, duration = 5;
 static uint64_t limit = 0;  // 0: duration counts
 static int get_percent;
+static bool over_websocket;
 static enum { ACCESSING, CREATING, DELETING } phase;
 static char *value;
 
@@ -201,6 +203,70 @@ static void put_delete(Buffer *out, int32_t xid, const char *path) {
     finish(out, frame);
 }
 
+// ---- the same over a WebSocket: frames with a mask of zeros, CBOR with lengths of 4 bytes
+
+enum { BINARY = 0x82, MASKED = 0x80, LENGTH_16 = 126, LENGTH_64 = 127 };
+enum { UINT_32 = 0x1a, BYTES_32 = 0x5a, TEXT_32 = 0x7a };  // the first byte of a number, bytes, a text
+
+static void put_byte(Buffer *buffer, int byte) { put(buffer, &(char){(char)byte}, 1); }
+
+static size_t begin_message(Buffer *out) {
+    size_t frame = out->end - out->start;
+    put(out, "\x82\xfe\0\0\0\0\0", 8);  // binary; masked, with a length of 2 bytes; the mask
+    return frame;
+}
+
+static void finish_message(Buffer *out, size_t frame) {
+    char *at = out->bytes + out->start + frame;
+    uint16_t length = htons((uint16_t)(out->bytes + out->end - at - 8));
+    memcpy(at + 2, &length, sizeof length);
+}
+
+static void put_cbor_text(Buffer *out, const char *text) {
+    put_byte(out, TEXT_32);
+    put_text(out, text);
+}
+
+// Puts [[xid, name, {"path": path}]], or with "data" if there is any.
+static void put_message(Buffer *out, int32_t xid, const char *name, const char *path, const char *data) {
+    size_t frame = begin_message(out);
+    put(out, "\x81\x83", 2);
+    put_byte(out, UINT_32);
+    put_int(out, xid);
+    put_cbor_text(out, name);
+    put_byte(out, data ? 0xa2 : 0xa1);
+    put_cbor_text(out, "path");
+    put_cbor_text(out, path);
+    if (data) {
+        put_cbor_text(out, "data");
+        put_byte(out, BYTES_32);
+        put_int(out, value_length);
+        put(out, data, (size_t)value_length);
+    }
+    finish_message(out, frame);
+}
+
+// Takes the head of a CBOR item: its major type, and its number, length or count.
+static int take_head(const unsigned char **at, const unsigned char *end, uint64_t *number) {
+    if (*at == end) die("an answer that ends too soon");
+    int first = *(*at)++, info = first & 31, size = info < 24 ? 0 : 1 << (info - 24);
+    if (info > 27 || end - *at < size) die("an answer that is not CBOR");
+    *number = size ? 0 : (uint64_t)info;
+    for (; size; size--) *number = *number << 8 | *(*at)++;
+    return first >> 5;
+}
+
+static void skip_item(const unsigned char **at, const unsigned char *end) {
+    uint64_t number;
+    int major = take_head(at, end, &number);
+    if (major == 2 || major == 3) {
+        if ((uint64_t)(end - *at) < number) die("an answer that ends too soon");
+        *at += number;
+    } else if (major == 4 || major == 5) {
+        for (number *= (uint64_t)(major - 3); number; number--) skip_item(at, end);
+    }
+}
+
 static uint32_t random_number(void) {
     static uint32_t state = 12345;
     state ^= state << 13;
@@ -239,7 +305,10 @@ static void put_next(Connection *connection, uint64_t time) {
         return;
     }
     snprintf(path, sizeof path, "%s/k%u", parent, random_number() % (uint32_t)keys);
-    if ((int)(random_number() % 100) < get_percent)
+    bool reads = (int)(random_number() % 100) < get_percent;
+    if (over_websocket)
+        put_message(&connection->out, xid, reads ? "get" : "set", path, reads ? NULL : value);
+    else if (reads)
         put_get(&connection->out, xid, path);
     else
         put_set(&connection->out, xid, path);
@@ -320,6 +389,42 @@ static void open_session(Connection *connection, const char *server) {
         die("%s refused the session", server);
 }
 
+static void open_websocket(Connection *connection, const char *server) {
+    Buffer *out = &connection->out;
+    char request[512], answer[1] = {0};
+    connection->fd = dial(server);
+    connection->started = checked(calloc((size_t)depth, sizeof *connection->started));
+    int length = snprintf(
+        request, sizeof request,
+        "GET /ws/v1 HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        server);
+    put(out, request, (size_t)length);
+    send_all(connection);
+    for (int breaks = 0; breaks < 2;) {  // an empty line ends the answer's head
+        receive(connection, answer, 1);
+        breaks = *answer == '\n' ? breaks + 1 : *answer == '\r' ? breaks : 0;
+    }
+    size_t frame = begin_message(out);
+    put(out, "\x81\x83\0\x67" "connect\xa1\x67timeout\x19\x75\x30", 23);  // 30 s
+    finish_message(out, frame);
+    send_all(connection);
+    unsigned char head[2], rest[125];
+    receive(connection, (char *)head, sizeof head);
+    if (head[0] != BINARY || head[1] > sizeof rest) die("%s refused the session", server);
+    receive(connection, (char *)rest, head[1]);
+}
+
+static void close_websocket(Connection *connection) {
+    size_t frame = begin_message(&connection->out);
+    put(&connection->out, "\x81\x82\0\x65" "close", 9);
+    finish_message(&connection->out, frame);
+    send_all(connection);
+    char answer;
+    receive(connection, &answer, 1);
+    close(connection->fd);
+}
+
 static void close_session(Connection *connection) {
     put_plain(&connection->out, 0, CLOSE, NULL);
     send_all(connection);
@@ -387,14 +492,13 @@ static void issue(Connection *connection, uint64_t time) {
     put_next(connection, time);
 }
 
-static void take_reply(Connection *connection, const char *reply, int32_t length, uint64_t time) {
-    int32_t xid = int_at(reply);
-    if (xid < 0) return;  // an event or a ping's answer
+// reply: of ZooKeeper's protocol, NULL over a WebSocket.
+static void take_reply(
+    Connection *connection, int32_t xid, int32_t error, const char *reply, int32_t length, uint64_t time) {
     if ((uint32_t)xid != connection->answered + 1)
         die("out of order: got the reply to request %d before that to %u", xid, connection->answered + 1);
     connection->answered++;
     total_answered++;
-    int32_t error = int_at(reply + 12);
     if (phase == DELETING && error) die("deleting what was created: error %d", error);
     if (phase == CREATING && !limit && !error) remember_created(reply, length);
     if (phase != DELETING && time >= begins && (limit || time <= ends)) {
@@ -402,6 +506,54 @@ static void take_reply(Connection *connection, const char *reply, int32_t length
         count_latency(time - connection->started[xid % depth]);
     }
     issue(connection, time);
+}
+
+// Takes the first frame of the input, if it is all there.
+static bool take_frame(Connection *connection, uint64_t time) {
+    Buffer *in = &connection->in;
+    if (in->end - in->start < 4) return false;
+    const char *frame = in->bytes + in->start;
+    int32_t length = int_at(frame);
+    if (length < HEADER || length > MAX_FRAME) die("a frame of %d bytes", length);
+    if (in->end - in->start < 4 + (size_t)length) return false;
+    in->start += 4 + (size_t)length;
+    int32_t xid = int_at(frame + 4);
+    if (xid >= 0)  // not an event or a ping's answer
+        take_reply(connection, xid, int_at(frame + 16), frame + 4, length, time);
+    return true;
+}
+
+// Likewise a WebSocket's frame, which holds a whole message: [[xid, zxid, error, result], ...].
+static bool take_message(Connection *connection, uint64_t time) {
+    Buffer *in = &connection->in;
+    const unsigned char *at = (const unsigned char *)in->bytes + in->start;
+    size_t left = in->end - in->start, head = 2;
+    if (left < head) return false;
+    if (at[0] != BINARY) die("a frame that begins with %02x", at[0]);
+    uint64_t length = at[1], number, count;
+    if (length >= LENGTH_16) {
+        size_t size = length == LENGTH_16 ? 2 : 8;
+        if (left < head + size) return false;
+        length = 0;
+        for (; head < 2 + size; head++) length = length << 8 | at[head];
+    }
+    if (length > MAX_FRAME) die("a frame of %llu bytes", (unsigned long long)length);
+    if (left < head + length) return false;
+    in->start += head + length;
+    const unsigned char *end = at + head + length;
+    at += head;
+    take_head(&at, end, &count);
+    for (; count; count--) {
+        take_head(&at, end, &number);
+        if (number != 4) die("an answer of %llu parts", (unsigned long long)number);
+        take_head(&at, end, &number);
+        int32_t xid = (int32_t)number;
+        skip_item(&at, end);
+        take_head(&at, end, &number);
+        skip_item(&at, end);
+        take_reply(connection, xid, (int32_t)number, NULL, 0, time);
+    }
+    return true;
 }
 
 static void take_input(Connection *connection) {
@@ -413,12 +565,7 @@ static void take_input(Connection *connection) {
     if (got < 0) return;
     in->end += (size_t)got;
     uint64_t time = now();
-    while (in->end - in->start >= 4) {
-        int32_t length = int_at(in->bytes + in->start);
-        if (length < HEADER || length > MAX_FRAME) die("a frame of %d bytes", length);
-        if (in->end - in->start < 4 + (size_t)length) break;
-        take_reply(connection, in->bytes + in->start + 4, length, time);
-        in->start += 4 + (size_t)length;
+    while (over_websocket ? take_message(connection, time) : take_frame(connection, time)) {
     }
 }
 
@@ -461,7 +608,7 @@ static bool known_operation(void) {
 int main(int count, char **arguments) {
     char *servers[MAX_SERVERS], *list = NULL;
     int server_count = 0, flag;
-    while ((flag = getopt(count, arguments, "s:o:c:d:w:t:n:v:k:p:")) != -1) switch (flag) {
+    while ((flag = getopt(count, arguments, "s:o:c:d:w:t:n:v:k:p:W")) != -1) switch (flag) {
         case 's': list = optarg; break;
         case 'o': operation = optarg; break;
         case 'c': connections = atoi(optarg); break;
@@ -472,13 +619,15 @@ int main(int count, char **arguments) {
         case 'v': value_length = atoi(optarg); break;
         case 'k': keys = atoi(optarg); break;
         case 'p': parent = optarg; break;
+        case 'W': over_websocket = true; break;
         default: return 2;
         }
     for (char *server = list ? strtok(list, ",") : NULL; server && server_count < MAX_SERVERS;
          server = strtok(NULL, ","))
         servers[server_count++] = server;
     if (!server_count || !known_operation() || connections < 1 || depth < 1 || value_length < 0 || keys < 1 ||
-        strlen(parent) > 200 || (limit && warm_up > 0)) {
+        strlen(parent) > 200 || (limit && warm_up > 0) ||
+        (over_websocket && (phase == CREATING || value_length > 60000))) {
         fprintf(stderr, "usage: see the top of load.c\n");
         return 2;
     }
@@ -494,12 +643,16 @@ int main(int count, char **arguments) {
         send_all(&all[i]);
         int32_t error = receive_reply(&all[i]);
         if (error) die("sync: error %d", error);
+        if (over_websocket) {
+            close_session(&all[i]);
+            open_websocket(&all[i], servers[i % server_count]);
+        }
     }
     set_blocking(all, false);
     double seconds = run(all);
     delete_created(all);
     set_blocking(all, true);
-    for (int i = 0; i < connections; i++) close_session(&all[i]);
+    for (int i = 0; i < connections; i++) (over_websocket ? close_websocket : close_session)(&all[i]);
 
     printf(
         "{\"operation\": \"%s\", \"connections\": %d, \"depth\": %d, \"bytes\": %d, \"seconds\": %.3f, "

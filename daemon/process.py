@@ -25,7 +25,7 @@ from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
-from ..storage.state import OtherFormat, State, Unfinished
+from ..storage.state import OtherFormat, State
 from .config import Config
 from .flusher import Flusher
 from .reaper import Reaper
@@ -58,9 +58,6 @@ def serve(config: Config) -> int:
         return _FAILED
     except OtherFormat as error:
         log.error("%s: %s; start the version that wrote it", config.data_dir, error)
-        return _FAILED
-    except Unfinished:
-        log.error("%s: a restore was not finished: run `znoded restore` again", config.data_dir)
         return _FAILED
     except LogGap as error:
         log.error("%s, where the data in %s ends: a part of either is missing", error, config.data_dir)
@@ -134,7 +131,7 @@ async def _run(config: Config) -> int:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
         words = frozenset(word.encode() for word in config.four_letter_words)
-        http = client_http(server, config.max_buffer)
+        http = client_http(server, server.dirty, config.max_buffer)
         stack.push_async_callback(http.close)
 
         def client() -> asyncio.Protocol:

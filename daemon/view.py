@@ -15,7 +15,6 @@ from ..api.connection import Connection
 from ..api.view import Scalar, Summary
 from ..consensus.contract import Role
 from ..storage import quota
-from ..storage.backup import BackupWriter
 from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
@@ -220,17 +219,6 @@ class View:
     def count_auth_failure(self) -> None:
         """A wrong token."""
         self._server.stats.auth_failed += 1
-
-    @property
-    def last_flush(self) -> tuple[int, int]:
-        """What the engine holds, and since when."""
-        flusher = self._server.flusher
-        return flusher.flushed, flusher.flushed_at
-
-    async def backup(self) -> BackupWriter:
-        """A backup of what the engine holds, once it holds all that was applied."""
-        await self._server.flusher.flush()
-        return BackupWriter(self._server.state.table.engine.snapshot(), int(time.time() * 1000))
 
     def reset_stats(self) -> None:
         """Zero the server's counters."""

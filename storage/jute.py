@@ -54,6 +54,11 @@ class Reader:
         """One byte; anything but zero is true."""
         return self._data[self._take(1)] != 0
 
+    def take(self, size: int) -> bytes:
+        """So many bytes as they are."""
+        pos = self._take(size)
+        return self._data[pos : pos + size]
+
     def buffer(self) -> bytes | None:
         """Length and bytes; None for length -1."""
         size = self.int32()

@@ -115,15 +115,6 @@ class Service:
         # A session takes its time: what comes before it is there must wait.
         asyncio.get_running_loop().call_soon(connection.welcome, Session(1, timeout, bytes(16)))
 
-    def begin(self, connection: Connection, timeout: int) -> str | None:
-        raise AssertionError("nobody asks for a session without a connection")
-
-    def living(self, session: int) -> Session | None:
-        raise AssertionError("nobody asks for a session without a connection")
-
-    def touch(self, session: int) -> None:
-        raise AssertionError("nobody asks for a session without a connection")
-
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
         raise AssertionError("no request is looked into here")
 
@@ -155,8 +146,14 @@ class Wire:
         self.service = Service()
         self.transport = Transport()
         view = cast(ServerView, None)  # only the words ask it
-        by_http = http(self.service, limit)
-        port = ClientPort(self.service, self.service.dirty, view, by_http, frozenset(), limit)
+        port = ClientPort(
+            self.service,
+            self.service.dirty,
+            view,
+            http(self.service, self.service.dirty, limit),
+            frozenset(),
+            limit,
+        )
         self.transport.protocol = port
         port.connection_made(self.transport)
 
