@@ -39,8 +39,9 @@ class View(Protocol):
         """All (key, value) whose key begins with prefix, ascending; never a copy of them all."""
         ...
 
-    def keys(self, prefix: bytes) -> Iterator[bytes]:
-        """What scan yields, without the values."""
+    def keys(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
+        """What scan yields, without the values; only keys that come after `after`, at once: those before
+        cost nothing."""
         ...
 
     def close(self) -> None:

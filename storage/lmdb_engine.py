@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from heapq import merge
-from itertools import chain, groupby, islice, takewhile
+from itertools import chain, dropwhile, groupby, islice, takewhile
 from pathlib import Path
 from shutil import rmtree
 from struct import Struct
@@ -99,26 +99,29 @@ class LmdbView:
             return short
         return merge(short, ((key, self.get(key) or b"") for key in chain((first,), long)))
 
-    def keys(self, prefix: bytes) -> Iterator[bytes]:
+    def keys(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
         """See View."""
         short: Iterator[bytes] = iter(())
-        if len(prefix) <= LONGEST and (cursor := self._txn.cursor()).set_range(prefix):
+        first_stored = max(prefix, after)[:LONGEST]
+        if len(prefix) <= LONGEST and (cursor := self._txn.cursor()).set_range(first_stored):
             short = cursor.iternext(True, False)
+            if after:
+                short = dropwhile(after.__ge__, short)
             if (end := end_of(prefix)) is not None:
                 short = takewhile(end.__gt__, short)
-        long = self._long_keys(prefix)
+        long = self._long_keys(prefix, after)
         first = next(long, None)
         return short if first is None else merge(short, chain((first,), long))
 
-    def _long_keys(self, prefix: bytes) -> Iterator[bytes]:
+    def _long_keys(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
         # LMDB orders long keys by stem, then by hash: those that share a stem are put in order here.
         cursor = self._txn.cursor(self._long)
         stem = prefix[:STEM]
-        if cursor.set_range(stem):
+        if cursor.set_range(max(stem, after[:STEM])):
             found = takewhile(lambda item: item[0].startswith(stem), cursor.iternext())
             for _, group in groupby(found, lambda item: item[0][:STEM]):
                 true = (packed[4 : 4 + _LENGTH.unpack_from(packed)[0]] for _, packed in group)
-                yield from sorted(key for key in true if key.startswith(prefix))
+                yield from sorted(key for key in true if key > after and key.startswith(prefix))
 
     def close(self) -> None:
         """See View."""

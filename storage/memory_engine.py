@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,13 +27,13 @@ class MemoryView:
         data = self._data
         return ((key, data[key]) for key in self.keys(prefix))
 
-    def keys(self, prefix: bytes) -> Iterator[bytes]:
+    def keys(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
         """See View."""
         order = self._order
         if order is None:
             order = self._order = sorted(self._data)
         end = end_of(prefix)
-        low = bisect_left(order, prefix)
+        low = max(bisect_left(order, prefix), bisect_right(order, after))
         high = len(order) if end is None else bisect_left(order, end, low)
         return map(order.__getitem__, range(low, high))
 

@@ -47,13 +47,16 @@ class SqliteView:
         """See View."""
         return self._select("key, value", prefix)
 
-    def keys(self, prefix: bytes) -> Iterator[bytes]:
+    def keys(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
         """See View."""
-        return (key for (key,) in self._select("key", prefix))
+        return (key for (key,) in self._select("key", prefix, after))
 
-    def _select(self, columns: str, prefix: bytes) -> sqlite3.Cursor:
-        end = end_of(prefix)
-        where, values = ("key >= ?", (prefix,)) if end is None else ("key >= ? AND key < ?", (prefix, end))
+    def _select(self, columns: str, prefix: bytes, after: bytes = b"") -> sqlite3.Cursor:
+        # One lower bound, so that the search begins there.
+        where, values = ("key > ?", [after]) if after >= prefix else ("key >= ?", [prefix])
+        if (end := end_of(prefix)) is not None:
+            where += " AND key < ?"
+            values.append(end)
         return self._reader.execute(f"SELECT {columns} FROM kv WHERE {where} ORDER BY key", values)  # noqa: S608
 
     def close(self) -> None:

@@ -123,6 +123,12 @@ class State:
         size = len(group)
         return [key[size:] for key in self.table.keys(group) if len(key) > size]
 
+    def children_after(self, path: bytes, name: bytes, limit: int) -> list[bytes]:
+        """The names of so many children that come after that one, ascending; b"" comes before all."""
+        group = children_group(path)
+        size = len(group)
+        return [key[size:] for key in self.table.keys_after(group, group + name, limit)]
+
     def count_below(self, path: bytes) -> int:
         """How many descendants a znode has. The cost grows with their number."""
         if path == b"/":
@@ -142,6 +148,11 @@ class State:
         """The paths a session owns, sorted: the order in which every replica deletes them."""
         group = b"e" + LONG.pack(session)
         return sorted(key[9:] for key in self.table.keys(group))
+
+    def ephemerals_after(self, session: int, path: bytes, limit: int) -> list[bytes]:
+        """So many of the paths a session owns that come after that one, ascending; b"" comes before all."""
+        group = b"e" + LONG.pack(session)
+        return [key[9:] for key in self.table.keys_after(group, group + path, limit)]
 
     def own(self, session: int, path: bytes) -> None:
         """The session owns the ephemeral at path from now on."""

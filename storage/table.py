@@ -7,12 +7,15 @@ of a session) are added and removed with their group, the key's prefix.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from heapq import nsmallest
+from itertools import islice
 from typing import Final, TypeAlias
 
 from .engine import Engine
 
 _Members: TypeAlias = dict[bytes, dict[bytes, bool]]
 _Rows: TypeAlias = dict[bytes, bytes | None]
+_NOBODY: Final[dict[bytes, bool]] = {}
 _ABSENT: Final = bytes(bytearray(b"absent"))  # an object that is nobody's value
 
 
@@ -82,6 +85,15 @@ class Table:
         present.update(old or {})
         present.update(new or {})
         return [key for key, there in present.items() if there]
+
+    def keys_after(self, group: bytes, after: bytes, limit: int) -> list[bytes]:
+        """The first keys of the group's rows that come after that one, ascending, so many at the most.
+        Cost: that number, and the group's rows that changed since the last flush."""
+        changed = dict(self._flushing_members.get(group, _NOBODY))
+        changed.update(self._members.get(group, _NOBODY))
+        new = nsmallest(limit, (key for key, there in changed.items() if there and key > after))
+        stored = (key for key in self.engine.keys(group, after) if key not in changed)
+        return sorted([*new, *islice(stored, limit)])[:limit]
 
     def keys_below(self, prefix: bytes) -> list[bytes]:
         """Every key with that prefix, over all groups: for counting, at the cost of a scan."""

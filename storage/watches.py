@@ -211,6 +211,24 @@ class Watches(Generic[W]):
                 if own.paths.get(path, 0) & _IN_DATA:
                     yield own.watcher, path
 
+    def watchers(self, path: bytes) -> Iterator[tuple[W, int, bytes]]:
+        """(watcher, kinds, where) of the watches that a change at path may fire: those there, then recursive
+        ones above, the nearest first. Take them at once."""
+        there = dict.fromkeys(self._data.at(path))
+        there.update(dict.fromkeys(self._child.at(path)))
+        for own in there:
+            yield own.watcher, own.paths[path], path
+        if self._recursive:
+            for above in ancestors(path):
+                for own in self._recursive.at(above):
+                    yield own.watcher, RECURSIVE, above
+
+    def watched(self, watcher: W) -> Iterator[tuple[bytes, int]]:
+        """(path, kinds) of all that one watches. Take them at once."""
+        own = self.owners.get(watcher)
+        if own is not None:
+            yield from own.paths.items()
+
     def _shared(self, path: bytes) -> bytes:
         """The path object that others on a crowded path hold already."""
         for table, _ in self._tables:

@@ -181,6 +181,8 @@ def test_an_engine_is_a_sorted_dict(
             expected = sorted(item for item in model.items() if item[0].startswith(key))
             assert list(engine.scan(key)) == expected
             assert list(engine.keys(key)) == [found for found, _ in expected]
+            for after in asked:
+                assert list(engine.keys(key, after)) == [found for found, _ in expected if found > after]
 
 
 class TestCommitting:

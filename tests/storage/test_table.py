@@ -184,6 +184,11 @@ class Interleaved(RuleBasedStateMachine):
             assert len(found) == len(set(found))
             below = [key for key in model if key.startswith(group)]
             assert sorted(self.table.keys_below(group)) == sorted(below)
+        alone = GROUPS[0]
+        for after in [alone + name for name in (b"", *NAMES)]:
+            later = sorted(key for key in model if key.startswith(alone) and key > after)
+            for limit in (1, len(NAMES)):
+                assert self.table.keys_after(alone, after, limit) == later[:limit]
 
 
 TestInterleaved = Interleaved.TestCase

@@ -251,6 +251,26 @@ def test_watches_are_listed_path_by_path_and_watcher_by_watcher() -> None:
     assert list(table.by_watcher()) == [("w", b"/a"), ("w", b"/b"), ("v", b"/b")]
 
 
+def test_who_a_change_may_be_told_to() -> None:
+    table = watching((b"/", "top", RECURSIVE), (b"/a", "above", RECURSIVE), (b"/a/b", "w", DATA))
+    table.add(b"/a/b", "kids", CHILD)
+    table.add(b"/a/b", "w", CHILD)
+    table.add(b"/a", "elsewhere", PERSISTENT)
+    assert list(table.watchers(b"/a/b")) == [
+        ("w", DATA | CHILD, b"/a/b"),
+        ("kids", CHILD, b"/a/b"),
+        ("above", RECURSIVE, b"/a"),
+        ("top", RECURSIVE, b"/"),
+    ]
+    assert list(table.watchers(b"/")) == [("top", RECURSIVE, b"/")]
+
+
+def test_what_one_watches() -> None:
+    table = watching((b"/a", "w", DATA), (b"/b", "w", RECURSIVE), (b"/a", "other", CHILD))
+    assert list(table.watched("w")) == [(b"/a", DATA), (b"/b", RECURSIVE)]
+    assert list(table.watched("nobody")) == []
+
+
 @pytest.mark.parametrize("dropped", [["w0"], [f"w{number}" for number in range(12)]])
 def test_a_listing_goes_on_while_the_table_changes(dropped: list[str]) -> None:
     table = watching(*((b"/%d" % path, f"w{number}", DATA) for path in range(4) for number in range(12)))
