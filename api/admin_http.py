@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from . import words
+from . import page, words
 from .admin_guard import guard, harden
 from .commands import (
     COMMANDS,
@@ -53,6 +53,7 @@ def runner(server: ServerView) -> web.AppRunner:
     application.router.add_route("*", "/commands", pages.commands)
     application.router.add_route("*", "/commands/", pages.commands)
     application.router.add_route("*", "/commands/{name}", pages.command)
+    application.add_routes(page.routes(server))
     application.router.add_route("*", "/{path:.*}", pages.unknown)
     return web.AppRunner(
         application,

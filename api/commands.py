@@ -197,7 +197,7 @@ def dump(server: ServerView) -> Dump:
     connections: dict[int, list[tuple[str, int]]] = {}
     for c in server.connections:
         second = math.ceil(c.heard + c.session_timeout / 1000)
-        connections.setdefault(zero + second * 1000, []).append((_address(c), c.session_id))
+        connections.setdefault(zero + second * 1000, []).append((address(c), c.session_id))
     return Dump(
         sorted((zero + when, list(sessions)) for when, sessions in server.session_expiry()),
         Ephemerals(server),
@@ -444,7 +444,8 @@ def _stats(server: ServerView) -> Row:
     }
 
 
-def _address(connection: ConnectionView) -> str:
+def address(connection: ConnectionView) -> str:
+    """Where it comes from, host:port."""
     # As Java writes it: IPv6 in all eight groups, without leading zeros.
     host = connection.host
     if ":" in host:
@@ -462,7 +463,7 @@ def _connections(
 
 def _brief(c: ConnectionView) -> Row:
     return {
-        "remote_socket_address": _address(c),
+        "remote_socket_address": address(c),
         "interest_ops": c.interest_ops,
         "outstanding_requests": c.outstanding,
         "packets_received": c.packets_received,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
+from ..storage.acl import Acl
+from ..storage.znode import Stat
 from .access import Access
 
 Scalar: TypeAlias = str | int | float
@@ -98,6 +101,50 @@ class WatchesView(Protocol):
     def by_watcher(self) -> Iterator[tuple[Watcher, bytes]]:
         """(watcher, path), watcher by watcher."""
         ...
+
+    def watchers(self, path: bytes) -> Iterator[tuple[Watcher, int, bytes]]:
+        """(watcher, kinds, where) of what a change at path may fire; where is path, or above it. Taken at
+        once."""
+        ...
+
+
+class Interval(NamedTuple):
+    """What came in one: so many a second; how long they took, in ms (0 when nothing came)."""
+
+    rate: float
+    mean: float
+    p99: int
+    most: int
+
+
+class Sample(NamedTuple):
+    """A server at one time, and what came since the sample before."""
+
+    uptime: int
+    """In ms: when this was."""
+    reads: Interval
+    writes: Interval
+    syncs: Interval
+    """Of the log."""
+    outstanding: int
+    connections: int
+    sessions: int
+    watches: int
+    znodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Znode:
+    """A znode as it is kept: digests in acl and secrets in data included."""
+
+    stat: Stat
+    acl: Sequence[Acl]
+    data: bytes | None
+    container: bool
+    ttl: int
+    """In ms; 0 for none."""
+    public: bool
+    """Whether anyone may read it, without proof of who they are."""
 
 
 class ServerView(Protocol):
@@ -219,6 +266,31 @@ class ServerView(Protocol):
 
     def ephemerals(self, session: int) -> Sequence[bytes]:
         """The paths that a session owns; none for one that is gone."""
+        ...
+
+    def ephemerals_after(self, session: int, path: bytes, limit: int) -> Sequence[bytes]:
+        """So many of the paths a session owns that come after that one, ascending; b"" comes before all."""
+        ...
+
+    def session_timeout(self, session: int) -> int | None:
+        """None for a session that is gone."""
+        ...
+
+    def watched(self, session: int) -> Iterator[tuple[bytes, int]]:
+        """(path, kinds) of a session's watches on this server. Taken at once."""
+        ...
+
+    def znode(self, path: bytes) -> Znode | None:
+        """What is at path."""
+        ...
+
+    def children_after(self, path: bytes, name: bytes, limit: int) -> Sequence[bytes]:
+        """The names of so many of a znode's children that come after that one, ascending."""
+        ...
+
+    @property
+    def history(self) -> Sequence[Sample]:
+        """The last minutes, oldest first."""
         ...
 
     def quotas(self) -> Iterable[tuple[str, int, int, int, int]]:

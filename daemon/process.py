@@ -28,6 +28,7 @@ from ..storage.log import Log, LogDamaged, LogGap
 from ..storage.state import OtherFormat, State
 from .config import Config
 from .flusher import Flusher
+from .history import History
 from .reaper import Reaper
 from .release import told
 from .server import Server
@@ -121,7 +122,8 @@ async def _run(config: Config) -> int:
         flusher = Flusher(state, txn_log, config.snap_retain_count)
         server = Server(config, state, consensus, flusher, stats)
         server.audit = audit
-        view = View(server, config.data_log_dir)
+        history = History(server)
+        view = View(server, config.data_log_dir, history.samples)
         await server.start()
         log.info("%s", told())
         stack.push_async_callback(server.stop)
@@ -159,6 +161,7 @@ async def _run(config: Config) -> int:
         if config.admin_enabled:
             http_admin = admin_http(view)
             stack.push_async_callback(http_admin.close)
+            stack.callback(loop.create_task(history.run()).cancel)
 
             def admin() -> asyncio.Protocol:
                 return AdminPort(view, http_admin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,14 @@ from zlib import crc32
 
 from ..api.access import Access
 from ..api.connection import Connection
-from ..api.view import Scalar, Summary
+from ..api.view import Sample, Scalar, Summary, Znode
 from ..consensus.contract import Role
+from ..storage import acl as acls
 from ..storage import quota
 from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
-from ..storage.znode import data_of
+from ..storage.znode import CONTAINER, TAIL, TAIL_SIZE, TTL, Stat, data_of
 from .release import release
 from .server import Server
 
@@ -31,8 +32,10 @@ _STEP: Final = 100
 class View:
     """Implements api.commands.ServerView."""
 
-    def __init__(self, server: Server, log_dir: Path) -> None:
+    def __init__(self, server: Server, log_dir: Path, history: Sequence[Sample]) -> None:
+        """history: as it is at any time."""
         self._server = server
+        self.history = history
         self._digests: dict[int, int] = {}
         self.version = release()
         self.data_dir = server.config.data_dir
@@ -175,6 +178,37 @@ class View:
     def ephemerals(self, session: int) -> Sequence[bytes]:
         """The paths that a session owns."""
         return self._server.state.ephemerals(session)
+
+    def ephemerals_after(self, session: int, path: bytes, limit: int) -> Sequence[bytes]:
+        """So many of the paths that a session owns."""
+        return self._server.state.ephemerals_after(session, path, limit)
+
+    def session_timeout(self, session: int) -> int | None:
+        """In ms; None for a session that is gone."""
+        found = self._server.state.sessions.get(session)
+        return None if found is None else found.timeout
+
+    def watched(self, session: int) -> Iterator[tuple[bytes, int]]:
+        """(path, kinds) of what a session watches here."""
+        for connection in self._server.connections:
+            if connection.session_id == session:
+                yield from self._server.watches.watched(connection)
+
+    def znode(self, path: bytes) -> Znode | None:
+        """What is at path."""
+        state = self._server.state
+        record = state.node(path)
+        if record is None:
+            return None
+        *stat, acl_key, _, kind = TAIL.unpack_from(record, len(record) - TAIL_SIZE)
+        acl = state.acl(acl_key)
+        public = self._server.config.skip_acl or acls.allows(acl, acls.READ, ())
+        ttl = state.ttl(path) if kind == TTL else 0
+        return Znode(Stat(*stat), acl, data_of(record), kind == CONTAINER, ttl, public)
+
+    def children_after(self, path: bytes, name: bytes, limit: int) -> Sequence[bytes]:
+        """The names of so many children."""
+        return self._server.state.children_after(path, name, limit)
 
     def quotas(self) -> Iterable[tuple[str, int, int, int, int]]:
         """Limits and usage, added up by namespace."""

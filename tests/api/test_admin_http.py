@@ -216,7 +216,9 @@ class TestNames:
         status, _, answer = ask(server, "/commands/nope")
         assert (status, answer) == (404, {"command": "nope", "error": "Unknown command: nope"})
 
-    @pytest.mark.parametrize("target", ["/", "/else", "/commands/ruok/more", "/commands/%2F", "/%ff"])
+    @pytest.mark.parametrize(
+        "target", ["/else", "/page/data.py", "/commands/ruok/more", "/commands/%2F", "/%ff"]
+    )
     def test_elsewhere_there_is_nothing(self, server: FakeServer, target: str) -> None:
         status, _, answer = ask(server, target)
         assert status == 404

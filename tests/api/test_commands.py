@@ -13,7 +13,7 @@ import pytest
 from znoded.api import commands
 from znoded.api.access import Access
 from znoded.api.commands import COMMANDS, Refused
-from znoded.api.view import Scalar
+from znoded.api.view import Sample, Scalar, Znode
 from znoded.storage import ops
 from znoded.storage.watches import CHILD, DATA, PERSISTENT, Watches
 
@@ -86,6 +86,7 @@ class FakeServer:
     quota_list: Sequence[tuple[str, int, int, int, int]] = ()
     digest_list: Sequence[tuple[int, int]] = ()
     expiry: Mapping[int, Sequence[int]] = field(default_factory=lambda: {1020_000: [BERT], 1010_000: [ANNA]})
+    history: Sequence[Sample] = ()
     resets: list[str] = field(default_factory=list)
     access: Access = field(default_factory=Access)
 
@@ -132,6 +133,23 @@ class FakeServer:
 
     def count_auth_failure(self) -> None:
         self.auth_failed_count += 1
+
+    def ephemerals_after(self, session: int, path: bytes, limit: int) -> Sequence[bytes]:
+        return [owned for owned in self.owned[session] if owned > path][:limit]
+
+    def session_timeout(self, session: int) -> int | None:
+        return 10000 if session in self.sessions else None
+
+    def watched(self, session: int) -> Iterator[tuple[bytes, int]]:
+        for connection in self.connections:
+            if connection.session_id == session:
+                yield from self.watches.watched(connection)
+
+    def znode(self, path: bytes) -> Znode | None:
+        return None
+
+    def children_after(self, path: bytes, name: bytes, limit: int) -> Sequence[bytes]:
+        return ()
 
     def reset_stats(self) -> None:
         self.resets.append("server")
