@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SEQUENCE: Final = 0x30
 _UTC_TIME: Final = 0x17
 _VERSION: Final = 0xA0
 """The first part of a certificate since version 2 of the format."""
@@ -63,26 +62,29 @@ def introduce(connection: Connection, transport: asyncio.Transport) -> None:
 def subject(certificate: bytes) -> str:
     """The subject of a certificate (DER), as X500Principal.getName() writes it: RFC 2253, the last part
     first. ValueError if there is none to be found."""
-    ((_, signed, _),) = _parts(certificate)
-    parts = list(_parts(next(_parts(signed))[1]))
-    # Serial number, algorithm, issuer, validity, subject.
-    name = parts[5 if parts[0][0] == _VERSION else 4 :][:1]
-    if not name or name[0][0] != _SEQUENCE:
-        raise ValueError("a certificate without a subject")
-    return ",".join(
-        "+".join(map(_attribute, _parts(rdn))) for _, rdn, _ in reversed(list(_parts(name[0][1])))
-    )
+    rdns = [rdn for _, rdn, _ in _parts(_fields(certificate)[4])]
+    return ",".join("+".join(map(_attribute, _parts(rdn))) for rdn in reversed(rdns))
 
 
 def end(certificate: bytes) -> datetime:
     """When a certificate (DER) ends; ValueError if it does not say."""
-    ((_, signed, _),) = _parts(certificate)
-    parts = list(_parts(next(_parts(signed))[1]))
-    (_, (tag, text, _)) = _parts(parts[4 if parts[0][0] == _VERSION else 3][1])
+    _, (tag, text, _) = _parts(_fields(certificate)[3])
     moment = text.decode()
     if tag == _UTC_TIME:  # RFC 5280: 1950 to 2049
         moment = f"{'19' if moment >= '5' else '20'}{moment}"
     return datetime.strptime(moment, "%Y%m%d%H%M%S%z")
+
+
+def _fields(certificate: bytes) -> list[bytes]:
+    """Serial number, algorithm, issuer, validity, subject, and what follows."""
+    ((_, whole, _),) = _parts(certificate)
+    (_, signed, _), *_ = _parts(whole)
+    fields = list(_parts(signed))
+    if fields and fields[0][0] == _VERSION:
+        del fields[0]
+    if len(fields) < 5:
+        raise ValueError("a certificate without a subject")
+    return [content for _, content, _ in fields]
 
 
 def _attribute(part: tuple[int, bytes, bytes]) -> str:
@@ -94,7 +96,7 @@ def _attribute(part: tuple[int, bytes, bytes]) -> str:
     inner = text.strip(_BLANK)
     lead = len(text) - len(text.lstrip(_BLANK)) if inner else len(text)
     ends = (text[:lead], text[lead + len(inner) :])
-    before, after = ("".join(f"\\{blank}" for blank in end) for end in ends)
+    before, after = ("".join(f"\\{blank}" for blank in side) for side in ends)
     return f"{keyword}={before}{inner}{after}"
 
 
@@ -106,6 +108,8 @@ def _dotted(oid: bytes) -> str:
         if not byte & 0x80:
             numbers.append(number)
             number = 0
+    if not numbers:
+        raise ValueError("an attribute without a type")
     first = min(numbers[0] // 40, 2)
     return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 

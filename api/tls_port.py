@@ -33,9 +33,9 @@ class Handshakes:
         *,
         plain: bool = False,
     ) -> None:
-        """context: asked for each connection anew. port makes the protocol of one. patience: seconds from
-        connecting to the end of the handshake. per_host: so many of an address, 0 for any number. failed
-        is called for each handshake that fails. plain: who speaks no TLS is served as well."""
+        """context: asked for each connection anew. port makes the protocol of one. patience: seconds until a
+        handshake must have begun, and in which it must be done. per_host: so many of an address, 0 for any
+        number. failed is called for each handshake that fails. plain: who speaks no TLS is served as well."""
         self.context = context
         self.port = port
         self.patience = patience
@@ -96,6 +96,7 @@ class TlsPort(asyncio.Protocol):
         if self._task is not None or self._host is None:
             return
         if data[0] == _HANDSHAKE:
+            self._patience.cancel()  # a turn is worth waiting for
             self._transport.pause_reading()
             self._task = asyncio.get_running_loop().create_task(self._shake(data, self._host))
         elif self._all.plain:

@@ -57,7 +57,7 @@ class TlsConfig:
     suites: str
     """Those of TLS 1.2, as OpenSSL writes them; empty: OpenSSL's choice."""
     patience: float
-    """Seconds in which a handshake must be done."""
+    """Seconds until a handshake must have begun, and in which it must be done."""
 
 
 def context(config: TlsConfig, client_auth: VerifyMode) -> ssl.SSLContext:

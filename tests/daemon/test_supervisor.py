@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,15 @@ def test_it_hears_of_being_ready_once_and_of_the_status_when_it_changes(
     asyncio.run(attend(supervisor, "looking", "looking", "leader", "leader"))
     supervisor.stopping()
     assert [manager.hear() for _ in range(3)] == ["READY=1\nSTATUS=looking", "STATUS=leader", "STOPPING=1"]
+
+
+def test_it_hears_of_what_is_read_anew(manager: Manager) -> None:
+    supervisor = Supervisor(manager.environment)
+    supervisor.reloading()
+    supervisor.reloaded()
+    begun, _, when = manager.hear().partition("\nMONOTONIC_USEC=")
+    assert (begun, manager.hear()) == ("RELOADING=1", "READY=1")
+    assert 0 < int(when) <= time.monotonic_ns() // 1000
 
 
 def test_the_watchdog_hears_of_it_at_least_twice_as_often_as_it_must(manager: Manager) -> None:

@@ -18,10 +18,13 @@ from kazoo.security import ACL, Id
 
 from ..certificates import Authority
 from ..daemons import Daemon, free_port, until
+from ..zookeeper import raw
 
 HOST = "127.0.0.1"
 WAIT = 20
 """Seconds for what must happen."""
+
+OPEN = raw.Acl(31, "world", "anyone")
 
 Make = Callable[..., Daemon]
 
@@ -33,10 +36,10 @@ def ca(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def make(ca: Authority, tmp_path: Path) -> Iterator[Make]:
-    """Makes daemons that serve by TLS, with further settings; `{trusted}` and `{ports}` are filled in."""
+    """Makes daemons that serve by TLS, with further settings."""
     made: list[Daemon] = []
 
-    def make(*settings: str) -> Daemon:
+    def make(*settings: str, before: str = "") -> Daemon:
         folder = tmp_path / f"daemon{len(made)}"
         folder.mkdir()
         port = free_port()
@@ -48,7 +51,7 @@ def make(ca: Authority, tmp_path: Path) -> Iterator[Make]:
             "log.level=debug",
             *settings,
         )
-        daemon = Daemon(folder, "\n".join(lines))
+        daemon = Daemon(folder, "\n".join(lines), before)
         if "clientPort=" not in "\n".join(settings):
             config = daemon.config.read_text().splitlines()
             daemon.config.write_text("\n".join(line for line in config if not line.startswith("clientPort=")))
@@ -247,6 +250,35 @@ class TestClients:
             assert chosen is not None
             assert cipher in chosen[0]
 
+    def test_whose_certificate_is_revoked_is_out(self, make: Make, ca: Authority) -> None:
+        good, bad = ca.issue("good@example.org"), ca.issue("bad@example.org")
+        ca.revoke()
+        daemon = make("ssl.crl=true")
+        assert let_in(daemon.address, ca.client(bad))
+        ca.revoke(bad)
+        daemon.signal(signal.SIGHUP)
+        until(lambda: "key and certificates are read anew" in daemon.log, "the reload")
+        assert not let_in(daemon.address, ca.client(bad))
+        assert let_in(daemon.address, ca.client(good))
+
+    def test_a_subject_that_is_too_long_to_carry_along(self, make: Make, ca: Authority) -> None:
+        daemon = make()
+        own = ca.issue("me@example.org", organization_unit_name="x" * 2500)
+        assert not let_in(daemon.address, ca.client(own))
+        assert "its certificate's subject is too long" in daemon.log
+
+    def test_who_reads_late_gets_it_all(self, make: Make, ca: Authority) -> None:
+        connection = raw.Connection(dial(make("ssl.clientAuth=none").address, ca.client()))
+        assert isinstance(connection.connect(30_000, 0, bytes(16), 0), raw.Granted)
+        a_lot = raw.blob(b"x" * 1_000_000)
+        connection.send(raw.Op.create, raw.text("/a") + a_lot + raw.acls([OPEN]) + raw.int_(0))
+        assert isinstance(connection.read(), raw.Reply)
+        asked = [connection.send(raw.Op.getData, raw.text("/a") + raw.bool_(False)) for _ in range(40)]
+        for xid in asked:
+            reply = connection.read()
+            assert isinstance(reply, raw.Reply)
+            assert (reply.xid, reply.body[: len(a_lot)] == a_lot) == (xid, True)
+
 
 class TestStrangers:
     def test_no_handshake_no_connection(self, make: Make) -> None:
@@ -270,6 +302,15 @@ class TestStrangers:
         for sock in waiting:
             sock.close()
         until(lambda: let_in(daemon.address, ca.client()), "room for others")
+
+    def test_handshakes_beyond_those_under_way_wait_for_a_turn(self, make: Make, ca: Authority) -> None:
+        daemon = make("ssl.clientAuth=none", before="from znoded.api import tls_port; tls_port._AT_ONCE = 1")
+        with socket.create_connection(daemon.address, WAIT) as first:
+            first.sendall(b"\x16\x03\x01\x02\x00\x01")
+            second = socket.create_connection(daemon.address, 0.2)
+            with pytest.raises(TimeoutError):
+                ca.client().wrap_socket(second, server_hostname=HOST)
+        until(lambda: let_in(daemon.address, ca.client()), "a turn")
 
     def test_of_many_failures_of_an_address_the_first_is_news(self, make: Make, ca: Authority) -> None:
         daemon = make()

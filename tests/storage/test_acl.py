@@ -28,6 +28,7 @@ from znoded.storage.jute import Malformed, Reader
 LOCAL: Identity = ("ip", "127.0.0.1")
 ALICE: Identity = ("digest", digest(b"alice:secret"))
 BOB: Identity = ("digest", digest(b"bob:pw"))
+CAROL: Identity = ("x509", "CN=carol,O=Example")
 SUPER: Identity = ("super", "")
 OPEN = [Acl(ALL, "world", "anyone")]
 
@@ -60,6 +61,13 @@ def test_a_digest_allows_its_owner_alone() -> None:
     assert allows(acl, WRITE, [LOCAL, ALICE])
     assert not allows(acl, WRITE, [LOCAL, BOB])
     assert not allows(acl, WRITE, [LOCAL])
+
+
+def test_a_certificate_s_subject_allows_its_owner_alone() -> None:
+    acl = [entry(READ, CAROL)]
+    assert allows(acl, READ, [LOCAL, CAROL])
+    assert not allows(acl, READ, [LOCAL, ("x509", "CN=carol, O=Example")])
+    assert not allows(acl, READ, [LOCAL, ("digest", "CN=carol,O=Example")])
 
 
 def test_each_entry_gives_its_own_permissions() -> None:
@@ -152,6 +160,8 @@ def test_an_empty_list_is_invalid() -> None:
         ("ip", "::ffff:10.0.0.1"),
         ("ip", "fe80::1%eth0"),
         ("ip", "::/129"),
+        ("x509", "bob"),
+        ("x509", "CN=bob,"),
     ],
 )
 def test_a_malformed_id_is_invalid(scheme: str, expression: str) -> None:
@@ -173,6 +183,8 @@ def test_a_malformed_id_is_invalid(scheme: str, expression: str) -> None:
         ("ip", "1:2:3:4:5:6:7:8"),
         ("ip", "1:2:3:4:5:6:7::"),
         ("ip", "2001:db8::/32"),
+        ("x509", "CN=bob,O=Example"),
+        ("x509", ""),
     ],
 )
 def test_a_well_formed_list_stays_as_it_is(scheme: str, expression: str) -> None:
@@ -188,12 +200,13 @@ def test_repeated_entries_are_kept_once() -> None:
     assert fix([*OPEN, entry(READ, ALICE), *OPEN], []) == [*OPEN, entry(READ, ALICE)]
 
 
-def test_auth_becomes_every_digest_of_the_client() -> None:
+def test_auth_becomes_every_digest_and_certificate_of_the_client() -> None:
     acl = [Acl(READ, "world", "anyone"), Acl(ALL, "auth", "ignored")]
-    assert fix(acl, [LOCAL, SUPER, ALICE, BOB]) == [
+    assert fix(acl, [LOCAL, SUPER, ALICE, BOB, CAROL]) == [
         Acl(READ, "world", "anyone"),
         entry(ALL, ALICE),
         entry(ALL, BOB),
+        entry(ALL, CAROL),
     ]
 
 
