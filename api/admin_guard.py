@@ -14,12 +14,11 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from .browsers import is_of_another_site
 from .view import ServerView
 
-_SAFE: Final = ("GET", "HEAD")
 _SECRET: Final = frozenset(("snapshot", "snap"))
 """Commands that give away what ACLs protect: ZooKeeper asks for a user with all rights on the root."""
-_FRAMES: Final = ("embed", "frame", "iframe", "object")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -45,7 +44,7 @@ def guard(server: ServerView) -> Middleware:
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if _is_of_another_site(request):
+        if is_of_another_site(request.method, request.headers):
             return _refused(403, "a page of another site asked for this: open it yourself")
         if access.token is None:
             if not all(access.means_us(host) for host in request.headers.getall("Host", ()) if host):
@@ -86,20 +85,6 @@ class _Wrong:
             _log.warning("wrong tokens on the admin port: %d, the last from %s", self._untold, remote)
             self._untold = 0
             self._quiet_until = now + _QUIET
-
-
-def _is_of_another_site(request: web.Request) -> bool:
-    """Whether a page that is not ours makes the browser ask. A link that is followed is the user's doing."""
-    headers = request.headers
-    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        followed = headers.get("Sec-Fetch-Mode") == "navigate"
-        return request.method not in _SAFE or not followed or headers.get("Sec-Fetch-Dest") in _FRAMES
-    origin = headers.get("Origin")
-    return (
-        request.method not in _SAFE
-        and origin is not None
-        and origin.partition("://")[2].lower() != headers.get("Host", "").lower()
-    )
 
 
 def _is_secret(request: web.Request) -> bool:

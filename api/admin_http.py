@@ -31,6 +31,7 @@ from .commands import (
     WatchesBySession,
 )
 from .http_quiet import Quiet
+from .snapshot import METHODS, NAMES, Snapshots
 from .view import Scalar, ServerView
 
 _Fields: TypeAlias = Iterable[tuple[str, Iterable[str]]]
@@ -47,11 +48,13 @@ _log = logging.getLogger(__name__)
 
 def runner(server: ServerView) -> web.AppRunner:
     """What makes aiohttp's protocols, once it is set up, and ends them at its cleanup."""
-    pages = _Pages(server)
+    pages, snapshots = _Pages(server), Snapshots(server)
     application = web.Application(middlewares=[guard(server)])
     application.on_response_prepare.append(harden)
     application.router.add_route("*", "/commands", pages.commands)
     application.router.add_route("*", "/commands/", pages.commands)
+    for name in NAMES:
+        application.router.add_route("*", f"/commands/{name}", snapshots.answer)
     application.router.add_route("*", "/commands/{name}", pages.command)
     application.add_routes(page.routes(server))
     application.router.add_route("*", "/{path:.*}", pages.unknown)
@@ -74,7 +77,8 @@ class _Pages:
         if request.method not in _TELL:
             return await _not_allowed(request, "commands", _TELL)
         known = {command.names[0]: command for command in COMMANDS.values()}
-        listed = _list(_described(command) for command in known.values())
+        all_names = sorted([*((c.names, _methods(c)) for c in known.values()), (NAMES, METHODS)])
+        listed = _list(_described(names, methods) for names, methods in all_names)
         return await _send(request, 200, (("commands", listed), *_end("commands")))
 
     async def command(self, request: web.Request) -> web.StreamResponse:
@@ -100,9 +104,8 @@ def _methods(command: Command[Answer]) -> tuple[str, ...]:
     return _CHANGE if command.changes else _TELL
 
 
-def _described(command: Command[Answer]) -> Mapping[str, object]:
-    name, *aliases = command.names
-    return {"name": name, "aliases": aliases, "methods": _methods(command)}
+def _described(names: tuple[str, ...], methods: tuple[str, ...]) -> Mapping[str, object]:
+    return {"name": names[0], "aliases": names[1:], "methods": methods}
 
 
 async def _not_allowed(request: web.Request, name: str, methods: tuple[str, ...]) -> web.StreamResponse:

@@ -1,38 +1,46 @@
-"""HTTP on the client port: which handler a path belongs to."""
+"""HTTP on the client port: aiohttp on the outside, and who of its connections must go."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from json import dumps
+from contextlib import aclosing, suppress
 from typing import Final, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
-from . import websocket
+from . import rest, websocket
 from .certificates import introduce
 from .connection import Connection, Service
+from .exchange import Answer, Incoming, Stream
+from .forms import Fault
 from .http_connection import HttpConnection
+from .http_quiet import Quiet
 
 _IDLE: Final = 30.0
-"""Seconds that a client may take for a request, and leave between two."""
+"""Seconds that a client may take for a request, may leave between two, and may read nothing of an answer."""
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol for one connection, admitted by the server core before it can cost anything."""
 
-    __slots__ = ("client", "lost", "service")
+    __slots__ = ("_timer", "_unread", "client", "lost", "root", "service")
 
     def __init__(self, server: web.Server, service: Service) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
+            logger=Quiet(logging.getLogger(__name__)),  # type: ignore[arg-type]  # likewise
             access_log=None,  # type: ignore[arg-type]  # typed too narrowly: it means none
             keepalive_timeout=_IDLE,
             lingering_time=_IDLE,
             auto_decompress=False,
         )
         self.service = service
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit it or not."""
@@ -44,12 +52,41 @@ class _Protocol(web.RequestHandler):
         if self.service.accept(self.client) is not None:
             transport.abort()
             return
+        scheme = "https" if self.client.secure else "http"
+        host, port = transport.get_extra_info("sockname")[:2]
+        self.root = scheme, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody waits for an answer."""
+        self._forgive()
         self.lost()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than answers come: it must go on reading."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._forgive()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        assert self.transport is not None
+        unread = self.transport.get_write_buffer_size()
+        if self._timer is not None and unread >= self._unread:
+            self.service.closing(self.client, f"has read nothing for {_IDLE:g} s")
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._timer = asyncio.get_running_loop().call_later(_IDLE, self._watch)
+
+    def _forgive(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def become(self, connection: Connection, lost: Callable[[], None]) -> None:
         """From now on the core sees that connection in place of this one: it still is admitted once."""
@@ -69,12 +106,86 @@ class _Server(web.Server):
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, self._service)
 
+    def pre_shutdown(self) -> None:
+        """Streams of events would not end by themselves."""
+        for protocol in self.connections:
+            cast(_Protocol, protocol).client.end_stream()
+        super().pre_shutdown()
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol = cast(_Protocol, request.protocol)
         if request.path == websocket.PATH:
-            become = cast(_Protocol, request.protocol).become
-            return await websocket.serve(request, self._service, self._dirty, self._limit, become)
-        error = {"request": f"{request.method} {request.path}", "message": "There is nothing here"}
-        return web.Response(status=404, text=dumps(error), content_type="application/json")
+            return await websocket.serve(request, self._service, self._dirty, self._limit, protocol.become)
+        headers = request.headers
+        incoming = Incoming(
+            protocol.client,
+            request.method,
+            request.raw_path,
+            headers,
+            protocol.root,
+            lambda: self._read(request),
+        )
+        answer = await rest.serve(incoming)
+        if isinstance(answer, Stream):
+            return await _stream(request, answer)
+        response = web.Response(body=answer.body, status=answer.status, headers=_headers(answer))
+        if answer.ends:
+            response.force_close()
+        return response
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """The body, in good time and of a size that a znode may have; raises Fault."""
+        content = request.content
+        if content.is_eof():
+            body = content.read_nowait()
+            if len(body) <= self._limit:
+                return body
+        elif (request.content_length or 0) <= self._limit:
+            if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+                request.transport.write(_CONTINUE)
+            try:
+                async with asyncio.timeout(_IDLE):
+                    return await self._gather(content)
+            except TimeoutError:
+                raise Fault(408, f"the body did not come within {_IDLE:g} s") from None
+            except web.RequestPayloadError as error:
+                raise Fault(400, f"the body is malformed: {error}") from error
+        raise self._too_large()
+
+    def _too_large(self) -> Fault:
+        return Fault(413, f"a body has at most {self._limit} bytes (jute.maxbuffer)")
+
+    async def _gather(self, content: StreamReader) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await content.readany():
+            size += len(piece)
+            if size > self._limit:
+                raise self._too_large()
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _headers(answer: Answer | Stream) -> dict[str, str]:
+    headers = {"Zxid": str(answer.zxid)}
+    if answer.kind:
+        headers["Content-Type"] = answer.kind
+    if isinstance(answer, Answer) and answer.headers:
+        headers.update(answer.headers)
+    return headers
+
+
+async def _stream(request: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+    """Send what comes until it ends, and the connection with it: it has watches."""
+    response = web.StreamResponse(headers=_headers(stream) | {"Cache-Control": "no-store"})
+    response.force_close()
+    with suppress(ConnectionError):  # the client has enough
+        await response.prepare(request)
+        async with aclosing(stream.chunks) as chunks:
+            async for chunk in chunks:
+                await response.write(chunk)
+        await response.write_eof()
+    return response
 
 
 def runner(service: Service, dirty: list[Connection], limit: int) -> web.BaseRunner:

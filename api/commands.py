@@ -33,11 +33,14 @@ and decide by it what other lines mean."""
 
 Row: TypeAlias = Mapping[str, Scalar]
 Flat: TypeAlias = Mapping[str, Scalar | None]
+Tree: TypeAlias = Mapping[str, object]
+"""A short answer with lists or objects in it, as JSON has them."""
 Query: TypeAlias = Mapping[str, str]
 """A command's arguments by name, as an HTTP query carries them."""
 
 
 _LONG: Final = struct.Struct(">q")
+_UNSIGNED: Final = (1 << 64) - 1
 
 
 class Trace(IntFlag):
@@ -121,7 +124,7 @@ class WatchesByPath:
     path_to_session_ids: Iterator[tuple[str, int]]
 
 
-Answer: TypeAlias = Flat | Connections | Srvr | Dump | Digests | WatchesBySession | WatchesByPath
+Answer: TypeAlias = Flat | Tree | Connections | Srvr | Dump | Digests | WatchesBySession | WatchesByPath
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
@@ -239,6 +242,43 @@ def gtmk(server: ServerView) -> Flat:
 def isro(server: ServerView) -> Flat:
     """Whether writes are refused; None while nothing is served."""
     return {"read_only": _read_only(server) if server.serving else None}
+
+
+@_command("last_snapshot", "lsnp")
+def lsnp(server: ServerView) -> Flat:
+    """What a restart begins from: the last flush."""
+    zxid, timestamp = server.last_flush
+    return {"zxid": f"{zxid & _UNSIGNED:x}", "timestamp": timestamp}
+
+
+@_command("leader", "lead")
+def lead(_server: ServerView) -> Flat:
+    """Who leads the ensemble."""
+    raise Refused("this server is standalone: there is no leader")
+
+
+@_command("voting_view")
+def voting_view(_server: ServerView) -> Tree:
+    """The ensemble's voting members by their ids; alone, there is none."""
+    return {"current_config": {}}
+
+
+@_command("observers", "obsr")
+def obsr(_server: ServerView) -> Tree:
+    """The observers that follow this server."""
+    return {"synced_observers": 0, "observers": []}
+
+
+@_command("zabstate", needs_server=False)
+def zabstate(_server: ServerView) -> Flat:
+    """How far this server is in joining the ensemble; alone, it takes no part in a vote."""
+    return {"voting": False, "zabstate": ""}
+
+
+@_command("initial_configuration", "icfg")
+def icfg(_server: ServerView) -> Flat:
+    """The configuration that an ensemble was started with."""
+    return {"initial_configuration": None}
 
 
 @_command("monitor", "mntr")
@@ -361,8 +401,8 @@ def wchs(server: ServerView) -> Flat:
 COMMANDS: Final[Mapping[str, Command[Answer]]] = {
     name: command
     for command in (
-        *(crst, conf, cons, hash_, dirs, dump, envi, gtmk, isro, mntr, ruok),
-        *(stmk, srvr, stat, srst, wchc, wchp, wchs),
+        *(crst, conf, cons, hash_, dirs, dump, envi, gtmk, icfg, isro, lead, lsnp, mntr, obsr, ruok),
+        *(stmk, srvr, stat, srst, voting_view, wchc, wchp, wchs, zabstate),
     )
     for name in command.names
 }

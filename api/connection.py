@@ -39,6 +39,19 @@ class Service(Protocol):
         ms, negotiated here. Answered by welcome(), refused() or close()."""
         ...
 
+    def begin(self, connection: Connection, timeout: int) -> str | None:
+        """Begin a session that belongs to no connection; or the reason why not. timeout as for connect().
+        Answered by welcome() or close()."""
+        ...
+
+    def living(self, session: int) -> Session | None:
+        """The session of that id, unless it is over or about to be."""
+        ...
+
+    def touch(self, session: int) -> None:
+        """The client of a session has been heard."""
+        ...
+
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
         """Add an identity to the connection; False if the proof is not good."""
         ...

@@ -147,6 +147,26 @@ class Znode:
     """Whether anyone may read it, without proof of who they are."""
 
 
+class BackupView(Protocol):
+    """A backup that is made while it is iterated over, once, in chunks. It keeps space from being reused
+    until it is closed. rows and size count what was handed out: rows, and bytes."""
+
+    rows: int
+    size: int
+
+    @property
+    def zxid(self) -> int:
+        """The last transaction that it holds."""
+        ...
+
+    @property
+    def node_count(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
 class ServerView(Protocol):
     """What the commands see of a server. Sizes are bytes, times milliseconds."""
 
@@ -304,6 +324,16 @@ class ServerView(Protocol):
 
     def count_auth_failure(self) -> None:
         """Somebody brought a wrong token: one more of auth_failed_count."""
+        ...
+
+    @property
+    def last_flush(self) -> tuple[int, int]:
+        """(the last transaction that a restart need not replay, when it was flushed in seconds since the
+        epoch); -1 for both before the first."""
+        ...
+
+    async def backup(self) -> BackupView:
+        """A backup with all that was acknowledged before the call. Raises OSError if there can be none."""
         ...
 
     def reset_stats(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..storage.committer import Committer
-from ..storage.log import Log, LogFull
+from ..storage.log import Log, LogFull, LogGap
 from .contract import Entry, NotServing, Replica, Role, Status, Waiter
 
 _REPLAY: Final = 1000
@@ -38,6 +38,8 @@ class Standalone:
         """Replay the log's tail; every record in it was on disk before it was acknowledged."""
         self._replica = replica
         self._loop = asyncio.get_running_loop()
+        if replica.applied_zxid > self._log.durable_zxid:
+            raise LogGap(f"the log ends with zxid {self._log.durable_zxid:#x}, not {replica.applied_zxid:#x}")
         entries: list[Entry] = []
         for zxid, txn in self._log.read(replica.applied_zxid):
             entries.append((zxid, txn, None))

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import time
 from typing import Final
 
 from ..storage.log import Log
-from ..storage.state import State
+from ..storage.state import META, State
 
 _TXNS: Final = 20_000
 _SECONDS: Final = 2.0
@@ -30,6 +31,8 @@ class Flusher:
 
     behind: so much waits for the engine that clients should be held back; caught_up is called, on the
     loop, when that is over. refusal: why no more writes are taken, because flushes fail for so long.
+    flushed, flushed_at: the last transaction in the engine, and when it got there (for one from before the
+    start: when it was taken), in seconds since the epoch; -1 for both while the engine is empty.
     """
 
     def __init__(self, state: State, txn_log: Log, retain: int) -> None:
@@ -41,7 +44,9 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
-        self._flushed = state.zxid
+        stored = state.table.engine.get(META) is not None
+        self.flushed = state.zxid if stored else -1
+        self.flushed_at = state.time // 1000 if stored else -1
         self._written = txn_log.written
         self.failure: str | None = None
         self.behind = False
@@ -50,7 +55,8 @@ class Flusher:
 
     def applied(self) -> None:
         """Transactions were applied: flush now or soon."""
-        due = max((self._state.zxid - self._flushed) / _TXNS, (self._log.written - self._written) / _BYTES)
+        waiting = self._state.zxid - max(self.flushed, 0)
+        due = max(waiting / _TXNS, (self._log.written - self._written) / _BYTES)
         if due >= _BEHIND:
             self._overflow()
         if self._task is None:
@@ -71,6 +77,16 @@ class Flusher:
             self.behind = False
             self.caught_up()
 
+    async def flush(self) -> None:
+        """Have the engine hold all that was applied before the call. Raises OSError if it can't."""
+        wanted = self._state.zxid
+        while self.flushed < wanted:
+            self._begin()
+            assert self._task is not None
+            await asyncio.wait((self._task,))
+            if self.failure is not None:
+                raise OSError(f"flush failed: {self.failure}")
+
     async def close(self) -> None:
         """Flush what is left."""
         self._closing = True  # the one under way begins no other
@@ -78,7 +94,7 @@ class Flusher:
             await self._task
         if self._timer is not None:
             self._timer.cancel()
-        if self._state.zxid != self._flushed:
+        if self._state.zxid != self.flushed:
             await self._flush()
         self._thread.shutdown()
 
@@ -98,7 +114,7 @@ class Flusher:
             return
         if self.failure is not None:
             self._timer = asyncio.get_running_loop().call_later(_RETRY, self._begin)
-        elif self._state.zxid != self._flushed:
+        elif self._state.zxid != self.flushed:
             self.applied()
 
     async def _flush(self) -> None:
@@ -132,6 +148,6 @@ class Flusher:
         if self.failure is not None:
             log.info("flush works again")
             self.failure = None
-        self._flushed, self._written = zxid, written
+        self.flushed, self.flushed_at, self._written = zxid, int(time()), written
         self.refusal = None
         self._catch_up()

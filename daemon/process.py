@@ -25,7 +25,7 @@ from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
-from ..storage.state import OtherFormat, State
+from ..storage.state import OtherFormat, State, Unfinished
 from .config import Config
 from .flusher import Flusher
 from .history import History
@@ -59,6 +59,9 @@ def serve(config: Config) -> int:
         return _FAILED
     except OtherFormat as error:
         log.error("%s: %s; start the version that wrote it", config.data_dir, error)
+        return _FAILED
+    except Unfinished:
+        log.error("%s: a restore was not finished: run `znoded restore` again", config.data_dir)
         return _FAILED
     except LogGap as error:
         log.error("%s, where the data in %s ends: a part of either is missing", error, config.data_dir)

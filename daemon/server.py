@@ -18,6 +18,7 @@ from ..storage import acl, ops
 from ..storage.errors import Code, ZkError
 from ..storage.jute import INT, Malformed, Reader, pack_buffer
 from ..storage.reads import Client, Reads
+from ..storage.session import Session
 from ..storage.state import State
 from ..storage.watches import NODE_CHILDREN_CHANGED, Watches
 from ..storage.writes import ENFORCE_QUOTA, EXTENDED_TYPES, HEAD, Writes
@@ -153,11 +154,22 @@ class Server:
             )
             return
 
-        def ready() -> bool:
-            self._follow_sessions(monotonic())  # it must be there before it is handed over
-            return connection in self.connections
+        self.sessions.connect(connection, timeout, session, password, lambda: self._is_ready(connection))
 
-        self.sessions.connect(connection, timeout, session, password, ready)
+    def begin(self, connection: Connection, timeout: int) -> str | None:
+        """Begin a session that belongs to no connection, unless its address has too many."""
+        self.stats.counters["connection_request_count"] += 1
+        if not self.serving:
+            return "not serving yet"
+        return self.sessions.begin(connection, timeout, lambda: self._is_ready(connection))
+
+    def living(self, session: int) -> Session | None:
+        """The session of that id, unless it is over or about to be."""
+        return self.sessions.living(session)
+
+    def touch(self, session: int) -> None:
+        """The client of a session has been heard."""
+        self.sessions.touch(session)
 
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
         """Schemes that a client can prove: digest by user:password; ip and x509 are proved by connecting."""
@@ -541,6 +553,11 @@ class Server:
 
     def _release(self) -> None:
         self._limits.release(self.outstanding, self.flusher.behind)
+
+    def _is_ready(self, connection: Connection) -> bool:
+        """Whether a session that was just opened can be handed over to the connection that asked for it."""
+        self._follow_sessions(monotonic())  # it must be there before
+        return connection in self.connections
 
     def _follow_sessions(self, now: float) -> None:
         changes, self.writes.sessions = self.writes.sessions, []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
@@ -36,6 +37,9 @@ class Sessions:
         self._stats = stats
         self._propose = propose
         self._generation: int | None = None
+        self._free: dict[int, str] = {}
+        """The sessions that begin() has made here, and for which address."""
+        self._free_by_host: Counter[str] = Counter()
         # As ZooKeeper makes them: the server's id, the time, and then one after the other.
         high = config.server_id if config.server_id < 128 else config.server_id - 256
         self._next = (high << 56) + ((int(time() * 1000) & (1 << 40) - 1) << 16)
@@ -55,18 +59,49 @@ class Sessions:
     ) -> None:
         """Begin a session (session 0) or take one up; timeout in ms. ready tells, once a new one is
         there, whether the connection still is (ZooKeeperServer.processConnectRequest)."""
-        timeout = min(max(timeout, self._config.min_session_timeout), self._config.max_session_timeout)
+        timeout = self._negotiate(timeout)
         if session:
             self._take_up(connection, session, timeout, password)
             return
-        self._next += 1
-        opened = Session(self._next, timeout, secrets.token_bytes(_PASSWORD_SIZE))
+        opened = self._new(timeout)
 
         def done(error: int) -> None:
             if ready():
                 self._attach(connection, opened)
 
         self._propose(ops.CREATE_SESSION, opened.encode(), done, connection.close)
+
+    def begin(self, connection: Connection, timeout: int, ready: Callable[[], bool]) -> str | None:
+        """Begin a session that lives by touch() alone; or the reason why not: an address may have as many
+        as connections. Otherwise as connect()."""
+        host, most = connection.host, self._config.max_client_cnxns
+        if most and self._free_by_host[host] >= most:
+            return f"{host} has {most} sessions already that belong to no connection (maxClientCnxns)"
+        opened = self._new(self._negotiate(timeout))
+        self._free[opened.id] = host
+        self._free_by_host[host] += 1
+
+        def done(error: int) -> None:
+            if ready():
+                connection.welcome(opened)
+
+        def dropped(reason: str) -> None:
+            self._forget(opened.id)
+            connection.close(reason)
+
+        self._propose(ops.CREATE_SESSION, opened.encode(), done, dropped)
+        return None
+
+    def living(self, session: int) -> Session | None:
+        """The session of that id, unless it is over or about to be."""
+        lease = self.leases.get(session)
+        return None if lease is None or lease.closing else self._state.sessions.get(session)
+
+    def touch(self, session: int) -> None:
+        """The client of a living session has been heard."""
+        lease = self.leases.get(session)
+        if lease is not None:
+            lease.heard = monotonic()
 
     def lead(self, generation: int | None) -> None:
         """Begin to look after all sessions, each with a full timeout; or, None, stop doing so."""
@@ -100,6 +135,8 @@ class Sessions:
                 self.leases.add(session, opened.timeout, now)
                 continue
             lease = self.leases.remove(session)
+            if session in self._free:
+                self._forget(session)
             if lease is None:
                 continue
             if lease.closing:
@@ -116,6 +153,19 @@ class Sessions:
         if lease is not None and lease.connection is connection:
             lease.heard = max(lease.heard, connection.heard)
             lease.connection = None
+
+    def _negotiate(self, timeout: int) -> int:
+        return min(max(timeout, self._config.min_session_timeout), self._config.max_session_timeout)
+
+    def _new(self, timeout: int) -> Session:
+        self._next += 1
+        return Session(self._next, timeout, secrets.token_bytes(_PASSWORD_SIZE))
+
+    def _forget(self, session: int) -> None:
+        host = self._free.pop(session)
+        self._free_by_host[host] -= 1
+        if not self._free_by_host[host]:
+            del self._free_by_host[host]
 
     def _take_up(self, connection: Connection, session: int, timeout: int, password: bytes) -> None:
         known, lease = self._state.sessions.get(session), self.leases.get(session)

@@ -16,6 +16,7 @@ from ..api.view import Sample, Scalar, Summary, Znode
 from ..consensus.contract import Role
 from ..storage import acl as acls
 from ..storage import quota
+from ..storage.backup import BackupWriter
 from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
@@ -253,6 +254,17 @@ class View:
     def count_auth_failure(self) -> None:
         """A wrong token."""
         self._server.stats.auth_failed += 1
+
+    @property
+    def last_flush(self) -> tuple[int, int]:
+        """What the engine holds, and since when."""
+        flusher = self._server.flusher
+        return flusher.flushed, flusher.flushed_at
+
+    async def backup(self) -> BackupWriter:
+        """A backup of what the engine holds, once it holds all that was applied."""
+        await self._server.flusher.flush()
+        return BackupWriter(self._server.state.table.engine.snapshot(), int(time.time() * 1000))
 
     def reset_stats(self) -> None:
         """Zero the server's counters."""

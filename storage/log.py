@@ -62,8 +62,8 @@ class LogFailed(OSError):
 class Log:
     """Records (zxid, payload) in rising order of zxid, in segment files below directory.
 
-    append, rollback, truncate and close belong to one thread; sync may run on another, one at a
-    time and not during the last three. drop and readers may run on any.
+    append, rollback, truncate, restart and close belong to one thread; sync may run on another, one at a
+    time and not during the last four. drop and readers may run on any.
 
     last_zxid: the last record appended. durable_zxid: the last one on disk. Both are 0 at first.
     first_zxid: no record before it is held, and every one from it on. size: bytes of log held.
@@ -172,6 +172,21 @@ class Log:
             # Not in place: a half-zeroed segment would look damaged. The new file takes the name at once.
             kept = self._segments[-1]
             self._use(*self._create(kept.base, kept.size, _read([kept], kept.base, after)))
+        except Exception as error:
+            self._failure = LogFailed(f"the log in {self._directory} must be reopened: {error}")
+            raise
+        self.last_zxid = self.durable_zxid
+
+    def restart(self, after: int) -> None:
+        """Drop every record and begin anew behind after, durably: what a snapshot up to there is followed by.
+
+        After a power cut meanwhile the log holds some first part of its old records, or none, and may begin
+        at 1. Raises OSError: then reopen."""
+        self.rollback()
+        try:
+            while self._segments:
+                self._remove(self._segments.pop())
+            self._use(*self._create(after, self._segment_size, iter(())))
         except Exception as error:
             self._failure = LogFailed(f"the log in {self._directory} must be reopened: {error}")
             raise

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import acl as acls
 from . import quota
@@ -48,14 +48,41 @@ class OtherFormat(Exception):
     """The engine's rows were written by a version of znoded that lays them out differently."""
 
 
+class Unfinished(Exception):
+    """The engine holds rows without the row m, which a restore writes last."""
+
+
+class Meta(NamedTuple):
+    """The row m. time is that of the last transaction, in ms; what the counts are, State tells."""
+
+    zxid: int
+    time: int
+    generation: int
+    node_count: int
+    data_size: int
+    ephemeral_count: int
+    next_acl: int
+
+
 NODES: Final = b"n"
 """What every znode's row begins with."""
 
 
+META: Final = b"m"
+"""The key of the row that says what the others are."""
+
+
+def unpack_meta(row: bytes) -> Meta:
+    """What the row m tells. Raises OtherFormat."""
+    if row[0] != _FORMAT:
+        raise OtherFormat(f"the stored rows have format {row[0]}, this version reads {_FORMAT}")
+    return Meta(*_META.unpack(row)[1:])
+
+
 def zxid_in(view: View) -> int:
     """The last transaction that a view of the engine holds; 0 for an empty one."""
-    meta = view.get(b"m")
-    return 0 if meta is None else _META.unpack(meta)[1]
+    meta = view.get(META)
+    return 0 if meta is None else unpack_meta(meta).zxid
 
 
 def _depth(depth: int) -> bytes:
@@ -98,11 +125,13 @@ class State:
         }
         self._acl_keys: dict[bytes, int] = {OPEN_ACL_WIRE: OPEN_ACL}
         self._acl_uses: dict[int, int] = {}
-        meta = engine.get(b"m")
-        if meta is None:
+        meta = engine.get(META)
+        if meta is not None:
+            self._load(unpack_meta(meta))
+        elif next(engine.keys(b""), None) is None:
             self._create_first_nodes()
         else:
-            self._load(meta)
+            raise Unfinished("rows are stored, and none that tells of them")
 
     # znodes
 
@@ -278,7 +307,7 @@ class State:
 
     def freeze(self) -> Mapping[bytes, bytes | None]:
         """Begin a flush; what it writes carries the applied zxid."""
-        self.table.put(b"m", self._meta())
+        self.table.put(META, self._meta())
         return self.table.freeze()
 
     def _meta(self) -> bytes:
@@ -293,11 +322,8 @@ class State:
             self._next_acl,
         )
 
-    def _load(self, meta: bytes) -> None:
-        if meta[0] != _FORMAT:
-            raise OtherFormat(f"the stored rows have format {meta[0]}, this version reads {_FORMAT}")
+    def _load(self, meta: Meta) -> None:
         (
-            _,
             self.zxid,
             self.time,
             self.generation,
@@ -305,7 +331,7 @@ class State:
             self.data_size,
             self.ephemeral_count,
             self._next_acl,
-        ) = _META.unpack(meta)
+        ) = meta
         engine = self.table.engine
         for key, value in engine.scan(b"s"):
             timeout, password = _SESSION.unpack(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,27 @@ class FakeConnection:
     secure: bool = False
 
 
+class FakeBackup:
+    """Counts a row a chunk."""
+
+    zxid = 0x1F
+    node_count = 9
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.rows = self.size = 0
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.rows += 1
+            self.size += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self.closed = True
+
+
 @dataclass
 class FakeServer:
     """A server with two clients and a third connection that asks a word."""
@@ -89,6 +110,9 @@ class FakeServer:
     history: Sequence[Sample] = ()
     resets: list[str] = field(default_factory=list)
     access: Access = field(default_factory=Access)
+    last_flush: tuple[int, int] = (0x1F, 1795253963)
+    chunks: Iterable[bytes] | OSError = (b"header", b"rows", b"end")
+    backups: list[FakeBackup] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.anna = FakeConnection()
@@ -133,6 +157,13 @@ class FakeServer:
 
     def count_auth_failure(self) -> None:
         self.auth_failed_count += 1
+
+    async def backup(self) -> FakeBackup:
+        if isinstance(self.chunks, OSError):
+            raise self.chunks
+        backup = FakeBackup(self.chunks)
+        self.backups.append(backup)
+        return backup
 
     def ephemerals_after(self, session: int, path: bytes, limit: int) -> Sequence[bytes]:
         return [owned for owned in self.owned[session] if owned > path][:limit]
@@ -181,6 +212,12 @@ def test_a_command_goes_by_each_of_its_names() -> None:
         ("environment", "env", "envi"),
         ("get_trace_mask", "gtmk"),
         ("is_read_only", "isro"),
+        ("last_snapshot", "lsnp"),
+        ("leader", "lead"),
+        ("voting_view",),
+        ("observers", "obsr"),
+        ("zabstate",),
+        ("initial_configuration", "icfg"),
         ("monitor", "mntr"),
         ("ruok",),
         ("set_trace_mask", "stmk"),
@@ -202,9 +239,26 @@ def test_without_a_majority_only_what_needs_none_is_answered(server: FakeServer)
             answered.add(name)
         except Refused as refused:
             assert str(refused) == "This ZooKeeper instance is not currently serving requests"
-    names = "ruok is_read_only isro environment env envi get_trace_mask gtmk set_trace_mask stmk"
+    names = "ruok is_read_only isro environment env envi get_trace_mask gtmk set_trace_mask stmk zabstate"
     assert answered == set(names.split())
     assert server.resets == []
+
+
+def test_last_snapshot_tells_what_a_restart_begins_from(server: FakeServer) -> None:
+    assert commands.lsnp(server) == {"zxid": "1f", "timestamp": 1795253963}
+
+
+def test_before_the_first_there_is_none(server: FakeServer) -> None:
+    server.last_flush = (-1, -1)
+    assert commands.lsnp(server) == {"zxid": "ffffffffffffffff", "timestamp": -1}
+
+
+def test_a_standalone_server_has_no_ensemble(server: FakeServer) -> None:
+    assert commands.voting_view(server) == {"current_config": {}}
+    assert commands.obsr(server) == {"synced_observers": 0, "observers": []}
+    assert commands.zabstate(server) == {"voting": False, "zabstate": ""}
+    with pytest.raises(Refused, match="standalone"):
+        commands.lead(server)
 
 
 def test_conf_tells_the_size_of_each_directory(server: FakeServer) -> None:

@@ -115,6 +115,15 @@ class Service:
         # A session takes its time: what comes before it is there must wait.
         asyncio.get_running_loop().call_soon(connection.welcome, Session(1, timeout, bytes(16)))
 
+    def begin(self, connection: Connection, timeout: int) -> str | None:
+        raise AssertionError("nobody asks for a session without a connection")
+
+    def living(self, session: int) -> Session | None:
+        raise AssertionError("nobody asks for a session without a connection")
+
+    def touch(self, session: int) -> None:
+        raise AssertionError("nobody asks for a session without a connection")
+
     def authenticate(self, connection: Connection, scheme: str, credentials: bytes) -> bool:
         raise AssertionError("no request is looked into here")
 

@@ -186,6 +186,43 @@ def test_a_failed_flush_is_tried_again_and_loses_nothing(
     assert len([record for record in caplog.records if "flush failed" in record.message]) == 1
 
 
+def test_a_flush_that_is_asked_for_holds_all_that_was_there(play: Play) -> None:
+    async def scene(house: House) -> None:
+        flusher = house.flusher
+        assert (flusher.flushed, flusher.flushed_at) == (-1, -1)
+        await flusher.flush()
+        assert (flusher.flushed, zxid_in(house.engine.snapshot())) == (0, 0)
+        assert house.engine.get(b"m") is not None, "a new server can be backed up, too"
+        house.engine.go_on.clear()
+        house.change(b"x1", b"1")
+        first = asyncio.ensure_future(flusher.flush())
+        await house.until(house.engine.busy.is_set)
+        house.change(b"x2", b"2")  # comes too late for the flush under way
+        second = asyncio.ensure_future(flusher.flush())
+        house.engine.go_on.set()
+        await asyncio.gather(first, second)
+        assert house.stored() == {b"x1": b"1", b"x2": b"2"}
+        assert (flusher.flushed, flusher.flushed_at > 0) == (2, True)
+        count = len(house.engine.commits)
+        await flusher.flush()
+        assert len(house.engine.commits) == count, "there was nothing to flush"
+
+    play(scene)
+
+
+def test_a_flush_that_is_asked_for_tells_why_it_fails(play: Play) -> None:
+    async def scene(house: House) -> None:
+        house.change(b"x", b"1")
+        house.engine.error = OSError("no room")
+        with pytest.raises(OSError, match="flush failed: no room"):
+            await house.flusher.flush()
+        house.engine.error = None
+        await house.flusher.flush()
+        assert house.stored() == {b"x": b"1"}
+
+    play(scene)
+
+
 def test_who_writes_is_held_back_while_a_flush_takes_too_long(play: Play) -> None:
     async def scene(house: House) -> None:
         house.engine.go_on.clear()

@@ -105,7 +105,7 @@ class Life:
 
     def _deed(self, log: Log, root: Path, rng: Random) -> Log:
         held = self.held[-1]
-        match rng.choices(["sync", "truncate", "drop", "reopen"], [12, 2, 1, 1])[0]:
+        match rng.choices(["sync", "truncate", "drop", "reopen", "restart"], [12, 2, 1, 1, 1])[0]:
             case "sync":
                 for _ in range(rng.choice((1, 1, 3, 20))):
                     record = (log.last_zxid + rng.choice((1, 1, 9)), rng.randbytes(rng.randrange(200)))
@@ -118,6 +118,9 @@ class Life:
             case "drop" if held:
                 log.drop(rng.choice(held)[0])
                 held = [record for record in held if record[0] >= log.first_zxid]
+            case "restart":
+                held = []
+                log.restart(log.last_zxid + rng.choice((0, 5)))
             case _:
                 log.close()
                 log = Log(root / "log", segment_size=SEGMENT)

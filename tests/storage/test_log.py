@@ -214,6 +214,42 @@ class TestTruncate:
         assert (log.last_zxid, list(log.read())) == (3, records)
 
 
+class TestRestart:
+    def test_a_new_log_may_begin_behind_a_snapshot(self, log: Log, directory: Path) -> None:
+        log.restart(40)
+        log = reopened(log, directory)
+        assert (log.first_zxid, log.last_zxid, log.durable_zxid, log.cut) == (41, 40, 40, 0)
+        assert list(log.read(40)) == []
+        with pytest.raises(LogGap, match="begins after zxid 0x28, not 0x0"):
+            log.read()
+        records = batch(log, 41, 90)
+        assert list(reopened(log, directory).read(40)) == records
+
+    @pytest.mark.parametrize("after", [0, 26, 50, 51, 1 << 40])
+    def test_what_was_there_is_gone(self, log: Log, directory: Path, after: int) -> None:
+        for first in (1, 26):
+            batch(log, first, first + 24)
+        log.append(51, b"not synced")
+        log.restart(after)
+        assert (log.last_zxid, list(log.read(after)), names(directory)) == (after, [], [f"log.{after + 1:x}"])
+        records = batch(log, after + 1, after + 30)
+        assert list(reopened(log, directory).read(after)) == records
+
+    def test_a_full_disk_says_so(self, log: Log, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "posix_fallocate", full)
+            with pytest.raises(OSError, match="No space left"):
+                log.restart(7)
+        with pytest.raises(LogFailed, match="must be reopened"):
+            log.sync()
+        log = reopened(log, directory)
+        log.restart(7)
+        assert log.last_zxid == 7
+
+
 def test_a_foreign_file_is_refused_by_name(directory: Path) -> None:
     directory.mkdir()
     (directory / "log.1f").write_bytes(b"ZKLG\0\0\0\2" + bytes(100))

@@ -73,6 +73,12 @@ class LogMachine(RuleBasedStateMachine):
         assert first <= max(zxid, 1) or not before
         self.durable = [record for record in self.durable if record[0] >= first]
 
+    @rule(after=st.integers(0, 1 << 40))
+    def restart(self, after: int) -> None:
+        self.durable, self.pending = [], []
+        self.log.restart(after)
+        assert self.log.first_zxid == after + 1
+
     @rule()
     def reopen(self) -> None:
         self.log.close()

@@ -8,7 +8,7 @@ import pytest
 
 from znoded.storage.errors import ZkError
 from znoded.storage.memory_engine import MemoryEngine
-from znoded.storage.state import OtherFormat, State, node_key, zxid_in
+from znoded.storage.state import OtherFormat, State, Unfinished, node_key, zxid_in
 
 
 def flushed(tmp_path: Path) -> MemoryEngine:
@@ -33,6 +33,14 @@ def test_rows_of_another_format_are_refused(tmp_path: Path) -> None:
     engine.commit({b"m": bytes([meta[0] + 1]) + meta[1:]})
     engine.refresh()
     with pytest.raises(OtherFormat, match="format 2, this version reads 1"):
+        State(engine)
+
+
+def test_rows_without_the_one_that_comes_last_are_refused(tmp_path: Path) -> None:
+    engine = flushed(tmp_path)
+    engine.commit({b"m": None})
+    engine.refresh()
+    with pytest.raises(Unfinished):
         State(engine)
 
 

@@ -1,0 +1,57 @@
+"""CBOR as strangers may send it: plain values of known length, nothing that decodes to more than it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
+from typing import Any, Final, NoReturn
+
+import cbor2
+
+_DEPTH: Final = 8
+"""Arrays and maps within each other."""
+
+
+def encode(value: object) -> bytes:
+    """A value of ours."""
+    return cbor2.dumps(value)
+
+
+def decode(data: bytes) -> object:
+    """The one value that data is. ValueError says what is wrong with it: tags, lengths that are not told at
+    the start, keys that are no text or there twice, and more than one value are not taken."""
+    decoder = cbor2.CBORDecoder(
+        BytesIO(data),
+        semantic_decoders=_NoTags(),
+        tag_hook=_refuse,
+        max_depth=_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
+    try:
+        value: object = decoder.decode()
+    except cbor2.CBORDecodeError as error:
+        raise ValueError(str(error)) from error
+    try:
+        decoder.read(1)
+    except cbor2.CBORDecodeEOF:
+        return value
+    raise ValueError("more than one value")
+
+
+class _NoTags(Mapping[int, Callable[[Any, bool], Any]]):
+    """Says of every tag that it can decode it, so that no other does."""
+
+    def __getitem__(self, tag: int) -> Callable[[Any, bool], NoReturn]:
+        return _refuse
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("tags are not taken")
