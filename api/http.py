@@ -19,11 +19,6 @@ Load: TypeAlias = "Callable[[], Callable[[], BaseRunner]]"
 """Imports what is needed, on a worker thread; what it returns makes the runner, on the loop."""
 
 
-def is_of_another_site(origin: str | None, host: str) -> bool:
-    """Whether a browser asks for a page that did not come from here; by the headers of those names."""
-    return origin is not None and origin.partition("://")[2].lower() != host.lower()
-
-
 class Http:
     """Makes protocols, and ends them all at once."""
 

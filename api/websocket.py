@@ -17,8 +17,8 @@ from ..storage.errors import Code
 from ..storage.jute import Malformed, Reader
 from ..storage.session import Session
 from . import messages
+from .browsers import is_of_another_site
 from .connection import PATIENCE, Connection, Service
-from .http import is_of_another_site
 
 PATH: Final = "/ws/v1"
 PROTOCOL: Final = "znoded.v1.cbor"
@@ -365,7 +365,7 @@ def _refusal(request: web.BaseRequest) -> tuple[int, str] | None:
     headers = request.headers
     if request.method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
         return 426, "This is for WebSockets"
-    if is_of_another_site(headers.get("Origin"), headers.get("Host", "")):
+    if is_of_another_site("POST", headers):  # what comes may change things
         return 403, "A page of another site may not do this"
     offered = headers.get("Sec-WebSocket-Protocol")
     if offered is not None and PROTOCOL not in [one.strip() for one in offered.split(",")]:
