@@ -1,16 +1,17 @@
 # `make help` lists what can be made. Everything installed goes into .venv, the data of `make run` into data.
 
 PYTHON ?= python3
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := $(VENV)/compiled
 CODE := $(wildcard __init__.py setup.* pyproject.toml api/page/*.* \
-  $(foreach room,api client consensus daemon storage,$(room)/*.py $(room)/*/*.py)
+  $(foreach room,api client consensus daemon storage,$(room)/*.py $(room)/*/*.py))
 # Wheels rather than newer sources: no compiler is needed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compiled lint bench clean
+.PHONY: help run test test-compiled fuzz lint bench clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -29,6 +30,10 @@ test-compiled: $(VENV)/for-test $(COMPILED)/made ## Set up, and run the tests on
 	@PYTHONPATH=$(COMPILED) $(BIN)/znoded --version | grep ' compiled' || \
 	  { echo "It is not compiled. On Debian: sudo apt-get install gcc libc6-dev python3-dev; make clean" >&2; exit 1; }
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest
+
+fuzz: $(VENV)/for-test ## Set up, and try every decoder and model with new examples each time, for SECONDS=600
+	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
+	  $(BIN)/python -m pytest -x -m hypothesis --hypothesis-profile=fuzz || exit; done
 
 lint: $(VENV)/for-lint ## Set up, and check style and types
 	$(BIN)/ruff check .

@@ -61,12 +61,12 @@ def read_server_id(settings: Settings, data_dir: Path, servers: tuple[Server, ..
     except OSError as error:
         settings.fault("dataDir", f"{path} can't be read: {error.strerror}")
         return 0
-    if not (text.isdecimal() and 1 <= int(text) <= highest_id):
+    number = _number(text, highest_id)
+    if number is None:
         settings.fault("dataDir", f"{path} must hold a number from 1 to {highest_id}, not {text[:40]!r}")
         return 0
     if not servers:
         return 0
-    number = int(text)
     if all(server.id != number for server in servers):
         settings.fault("dataDir", f"{path} says {number}, but there is no server.{number} line")
         return 0
@@ -74,8 +74,8 @@ def read_server_id(settings: Settings, data_dir: Path, servers: tuple[Server, ..
 
 
 def _parse(setting: Setting, highest_id: int) -> Server:
-    number = setting.key.rpartition("server.")[2]
-    if not (number.isdecimal() and 1 <= int(number) <= highest_id):
+    number = _number(setting.key.rpartition("server.")[2], highest_id)
+    if number is None:
         raise ValueError(f"a server's number is from 1 to {highest_id}")
     peer, semicolon, client = setting.value.partition(";")
     if "|" in peer:
@@ -100,7 +100,7 @@ def _parse(setting: Setting, highest_id: int) -> Server:
     if _port(quorum) == _port(election):
         raise ValueError(f"quorum port and election port are both {quorum}")
     return Server(
-        int(number),
+        number,
         _host(host),
         _port(quorum),
         _port(election),
@@ -126,9 +126,18 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= PORT_MAX):
+    port = _number(text, PORT_MAX)
+    if port is None:
         raise ValueError(f"a port is from 1 to {PORT_MAX}, not {text!r}")
-    return int(text)
+    return port
+
+
+def _number(text: str, most: int) -> int | None:
+    """Text as a number from 1 to most; None if it is none."""
+    digits = text.lstrip("0")  # short enough for int(), whatever a file holds
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= len(str(most))):
+        return None
+    return int(digits) if int(digits) <= most else None
 
 
 def _check_together(settings: Settings, ensemble: tuple[Server, ...]) -> None:

@@ -17,7 +17,8 @@ from .properties import Setting
 INT_MAX = 2**31 - 1
 PORT_MAX = 65535
 
-_INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)", re.ASCII)
+# Of a length that int() takes, whatever the file holds.
+_INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,99}|[0-9]{1,99})", re.ASCII)
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _SHA1_BYTES = 20

@@ -296,3 +296,40 @@ def test_a_list_that_ends_too_soon_is_malformed(at: int) -> None:
 def test_a_list_that_is_not_utf8_is_malformed() -> None:
     with pytest.raises(Malformed):
         decode(Reader(encode(OPEN).replace(b"world", b"w\xffrld")))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_list_or_malformed(wire: bytes) -> None:
+    reader = Reader(wire)
+    try:
+        acl = decode(reader)
+    except Malformed:
+        return
+    assert decode(Reader(encode(acl))) == acl
+    try:
+        fixed = fix(acl, [LOCAL, ALICE])
+    except ZkError as error:
+        assert error.code == Code.INVALIDACL
+    else:
+        assert fixed
+    assert allows(acl, READ, [LOCAL]) in (False, True)
+
+
+@given(
+    st.text(max_size=60) | st.from_regex(r"[0-9a-f:./]{1,45}", fullmatch=True),
+    st.sampled_from(["ip", "digest"]),
+)
+def test_any_id_is_valid_or_not(id: str, scheme: str) -> None:
+    entry = Acl(ALL, scheme, id)
+    try:
+        assert fix([entry], [LOCAL]) == [entry]
+    except ZkError as error:
+        assert error.code == Code.INVALIDACL
+    allows([entry], READ, [LOCAL, ALICE])
+
+
+@given(st.binary(max_size=60))
+def test_any_credentials_make_an_identity(credentials: bytes) -> None:
+    identities = authenticate(credentials, "super:" + "A" * 28)
+    assert [scheme for scheme, _ in identities] == ["digest"]
+    identities[0][1].encode()

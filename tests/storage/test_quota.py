@@ -1,6 +1,8 @@
 """Quota texts read and write as ZooKeeper's StatsTrack, and limits refuse or warn as its checkQuota."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from znoded.storage.quota import (
     Excess,
@@ -50,6 +52,21 @@ def test_texts_read_as_zookeeper_reads_them(text: bytes | None, meaning: Track) 
 )
 def test_text_that_makes_no_sense_limits_nothing(text: bytes) -> None:
     assert parse(text) == Track()
+
+
+PIECES = st.sampled_from(
+    [b"count", b"bytes", b"countHardLimit", b"=", b",", b";", b"-", b"9" * 19, b"0", b"\xd9\xa3"]
+)
+
+
+@given(
+    st.none() | st.binary(max_size=60) | st.lists(PIECES | st.binary(max_size=3), max_size=20).map(b"".join)
+)
+def test_any_text_has_limits_that_are_whole_numbers(text: bytes | None) -> None:
+    track = parse(text)
+    assert parse(format_limits(track)) == track
+    found = excess(track, Track(1, 1), 1, 1)
+    assert found is None or found.now > found.limit > -1
 
 
 def test_what_is_written_reads_back() -> None:

@@ -42,3 +42,11 @@ def test_bytes_that_are_no_identities_are_refused(wire: bytes) -> None:
     except (Malformed, UnicodeDecodeError):
         return
     assert all(isinstance(text, str) for identity in identities for text in identity)
+
+
+@given(st.binary(max_size=40) | st.binary(min_size=28, max_size=28))
+def test_any_bytes_are_a_session_or_refused(wire: bytes) -> None:
+    try:
+        assert Session.decode(wire).encode() == wire
+    except struct.error:
+        assert len(wire) != 28
