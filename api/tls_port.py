@@ -12,7 +12,7 @@ from typing import Final, cast
 _HANDSHAKE: Final = 0x16
 """The first byte of TLS."""
 _AT_ONCE: Final = 250
-"""Handshakes under way: each takes some 100 KB, and a while of everybody's time."""
+"""Handshakes under way: each takes some 60 KB, and a while of everybody's time."""
 _GOODBYE: Final = 10.0
 """Seconds in which a client must read what is sent at the end, and take leave."""
 _TOLD: Final = 1000

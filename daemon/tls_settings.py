@@ -8,6 +8,7 @@ from pathlib import Path
 from ssl import TLSVersion, VerifyMode
 from typing import Final
 
+from ..storage.x500 import is_name
 from .settings import Settings
 from .tls_files import TlsConfig, Unusable, context, warnings
 
@@ -50,7 +51,7 @@ def read_tls(settings: Settings, client: str | None, admin: str | None) -> TlsCo
     revocation = settings.boolean("ssl.crl", False)
     patience = settings.integer("ssl.handshakeDetectionTimeoutMillis", 5000, 1)
     versions, suites = _suites(settings, _versions(settings))
-    settings.text("X509AuthenticationProvider.superUser")
+    _check_name(settings, "X509AuthenticationProvider.superUser")
     wants = client or admin
     if wants is None:
         for key in _KEYS:
@@ -100,16 +101,27 @@ def _try(settings: Settings, config: TlsConfig) -> None:
             settings.warning(warning.key, warning.message)
 
 
+def _check_name(settings: Settings, key: str) -> None:
+    name = settings.text(key)
+    if name is None:
+        return
+    if not is_name(name):
+        settings.fault(key, f"is no name such as CN=admin,O=Example: {name!r}")
+    elif re.search(r"(?<!\\), ", name):
+        settings.warning(key, "is nobody's name: there are no blanks behind the commas of a subject")
+
+
 def _store(settings: Settings, which: str) -> Path | None:
     key = f"ssl.{which}.location"
-    location, kind = settings.text(key), settings.text(f"ssl.{which}.type")
+    location = settings.text(key)
+    kind = settings.choice(f"ssl.{which}.type", "", ("", *_TYPES.values()))
     if not location:
         return None
     path = Path(location)
-    kind = kind.upper() if kind else _TYPES.get(path.suffix)
+    kind = kind or _TYPES.get(path.suffix, "")
     if kind == "PEM":
         return path.absolute()
-    if kind is None:
+    if not kind:
         settings.fault(key, f"{path} is not called .pem: say ssl.{which}.type=PEM if it is that nevertheless")
     else:
         settings.fault(key, f"{path} is not PEM. Make it that: {_conversion(path, kind, which)}")

@@ -343,6 +343,17 @@ class TestAdminPort:
             sock.sendall(b"ruok")
             assert is_closed(sock)
 
+    def test_long_answers(self, make: Make, ca: Authority, client: Callable[..., Any]) -> None:
+        port = free_port()
+        daemon = make("ssl.clientAuth=none", f"admin.serverPort={port}", "admin.forceHttps=true")
+        one = client(daemon, ca, None)
+        paths = [f"/{number}{'x' * 5000}" for number in range(400)]
+        for asked in [one.exists_async(path, lambda _: None) for path in paths]:
+            asked.get(timeout=WAIT)
+        assert set(self.fetch(port, ca.client(), "watches_by_path")["path_to_session_ids"]) == set(paths)
+        told = word((HOST, port), ca.client(), b"wchp").decode().splitlines()
+        assert {line for line in told if line.startswith("/")} == set(paths)
+
     def test_it_may_ask_for_certificates(self, make: Make, ca: Authority) -> None:
         port = free_port()
         make(f"admin.serverPort={port}", "admin.forceHttps=true", "admin.needClientAuth=true")

@@ -118,6 +118,20 @@ class TestTrust:
         assert key == "ssl.crl"
         assert "holds no list of revoked certificates" in message
 
+    @pytest.mark.parametrize("name", ["admin", "CN=admin;", "admin@example.org"])
+    def test_a_super_user_without_a_name(self, good: dict[str, str], name: str) -> None:
+        key, message = fault(good | {"X509AuthenticationProvider.superUser": name})
+        assert key == "X509AuthenticationProvider.superUser"
+        assert "CN=admin,O=Example" in message
+
+    def test_a_super_user_s_name_as_nobody_has_it(self, good: dict[str, str]) -> None:
+        named = good | {"X509AuthenticationProvider.superUser": "CN=admin, O=Example"}
+        faults, ((key, message),) = told(named)
+        assert not faults
+        assert key == "X509AuthenticationProvider.superUser"
+        assert "no blanks" in message
+        config(good | {"X509AuthenticationProvider.superUser": "CN=Doe\\, Jane,O=Example"})
+
 
 class TestFiles:
     def test_one_that_is_missing(self, good: dict[str, str]) -> None:
@@ -186,6 +200,7 @@ class TestFiles:
         assert "ssl.keyStore.type=PEM" in fault(named)[1]
         assert config(named | {"ssl.keyStore.type": "pem"}).tls is not None
         assert "is not PEM" in fault(good | {"ssl.keyStore.type": "JKS"})[1]
+        assert fault(good | {"ssl.keyStore.type": "PFX"})[0] == "ssl.keyStore.type"
 
 
 class TestPasswords:
