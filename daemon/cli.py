@@ -1,15 +1,21 @@
-"""The command `znoded`: starts the daemon, checks a configuration."""
+"""The command `znoded`: starts the daemon, checks a configuration, makes and restores backups."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from .config import Backend, Config, Fault, Loaded, load
+
+if TYPE_CHECKING:
+    from .backup import Progress, Result
 
 # Each flag of `start` is a key of zoo.cfg, so that both are checked alike and told together.
 _KEY_OF_FLAG = {
@@ -20,6 +26,7 @@ _KEY_OF_FLAG = {
     "--storage": "storage",
     "--log-level": "log.level",
 }
+_FAILED = 1
 _FAULTY = 2
 _FILE = click.Path(path_type=Path)
 
@@ -57,24 +64,15 @@ def main() -> None:
 @click.pass_context
 def start(context: click.Context, /, path: Path | None, **flags: str | None) -> None:
     """Serve in the foreground until SIGTERM or SIGINT. Flags override the file."""
-    given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value is not None}
-    loaded = load(path, {_KEY_OF_FLAG[flag]: value for flag, value in given.items()})
-    config = loaded.config
-    faults = list(loaded.faults)
-    if config and (unsupported := _unsupported(config)):
-        faults.append(unsupported)
-    if config is None or faults:
-        for fault in faults:
-            click.echo(_told(fault, path, given), err=True)
-        context.exit(_FAULTY)
+    config, warnings = _configured(context, path, flags)
 
     import logging
 
     from .logs import set_up
 
     set_up(config.log_level)
-    for warning in loaded.warnings:
-        logging.getLogger(__name__).warning("%s", _told(warning, path, given))
+    for warning in warnings:
+        logging.getLogger(__name__).warning("%s", warning)
 
     from .process import serve  # the whole server: the other commands do without it
 
@@ -106,6 +104,101 @@ def check(context: click.Context, /, path: Path, as_json: bool) -> None:
             click.echo(f"{path}: ok")
     if loaded.faults:
         context.exit(_FAULTY)
+
+
+@main.command()
+@click.option(
+    "--server",
+    metavar="URL",
+    default="http://127.0.0.1:8080",
+    help="The server's admin port (default: http://127.0.0.1:8080).",
+)
+@click.option("--token-file", type=_FILE, metavar="FILE", help="Where the admin port's token is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_context
+def backup(
+    context: click.Context, /, server: str, token_file: Path | None, as_json: bool, target: Path
+) -> None:
+    """Back up a running server into FILE, which is replaced once the backup is whole.
+
+    Exit status 1 if there is none: what was in FILE is still there.
+    """
+    from .backup import FAILURES, fetch  # the commands that need none of it start sooner
+
+    try:
+        result = fetch(server, token_file, target, _progress("backing up"))
+    except FAILURES as failure:
+        _fail(context, f"no backup: {failure}", as_json)
+    _report(result, f"{target}: {result}", as_json)
+
+
+@main.command()
+@click.option("--config", "path", type=_FILE, metavar="FILE", help="The server's zoo.cfg.")
+@click.option("--data-dir", metavar="DIR", help="Where the data will live (default without a file: ./data).")
+@click.option("--storage", metavar="NAME", help="The storage engine (default: lmdb).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.pass_context
+def restore(
+    context: click.Context, /, path: Path | None, as_json: bool, source: Path, **flags: str | None
+) -> None:
+    """Put the backup in FILE into an empty data directory, for `znoded start` to serve.
+
+    Exit status 1 if it can't be done: no server starts from half a restore.
+    """
+    config, _ = _configured(context, path, flags)
+    from .restore import FAILURES
+    from .restore import restore as put_back
+
+    try:
+        result = put_back(config, source, _progress("restoring"))
+    except FAILURES as failure:
+        _fail(context, f"nothing restored: {failure}", as_json)
+    _report(result, f"{config.data_dir}: {result}", as_json)
+
+
+def _configured(
+    context: click.Context, path: Path | None, flags: Mapping[str, str | None]
+) -> tuple[Config, list[str]]:
+    """The configuration and its warnings; ends the command if there is any fault."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value is not None}
+    loaded = load(path, {_KEY_OF_FLAG[flag]: value for flag, value in given.items()})
+    config = loaded.config
+    faults = list(loaded.faults)
+    if config and (unsupported := _unsupported(config)):
+        faults.append(unsupported)
+    if config is None or faults:
+        for fault in faults:
+            click.echo(_told(fault, path, given), err=True)
+        context.exit(_FAULTY)
+    return config, [_told(warning, path, given) for warning in loaded.warnings]
+
+
+def _progress(label: str) -> Progress:
+    """A bar on standard error, where a person looks."""
+
+    @contextmanager
+    def progress(length: int) -> Iterator[Callable[[int], object]]:
+        if sys.stderr.isatty():
+            with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+                yield bar.update
+        else:
+            yield lambda _: None
+
+    return progress
+
+
+def _fail(context: click.Context, message: str, as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "error": message}, indent=2))
+    else:
+        click.echo(message, err=True)
+    context.exit(_FAILED)
+
+
+def _report(result: Result, text: str, as_json: bool) -> None:
+    click.echo(json.dumps({"ok": True, **asdict(result)}, indent=2) if as_json else text)
 
 
 def _unsupported(config: Config) -> Fault | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import logging
 import os
@@ -22,13 +21,13 @@ from ..api.admin_port import http as admin_http
 from ..api.port import ClientPort
 from ..api.port import http as client_http
 from ..consensus.standalone import Standalone
-from ..storage.directories import make_directory
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
 from ..storage.state import OtherFormat, State, Unfinished
 from .config import Config
 from .flusher import Flusher
 from .history import History
+from .occupation import occupy
 from .reaper import Reaper
 from .release import told
 from .server import Server
@@ -68,10 +67,6 @@ def serve(config: Config) -> int:
         return _FAILED
 
 
-class Occupied(OSError):
-    """Another server uses the data directory."""
-
-
 class Exposed(OSError):
     """The admin port, which asks for no token, would listen where others reach it."""
 
@@ -86,22 +81,6 @@ def keep_private(addresses: Iterable[str]) -> None:
             )
 
 
-def _occupy(directory: Path) -> int:
-    """Keep every other server out of a data directory for as long as this process lives."""
-    make_directory(directory)
-    path = directory / "znoded.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(fd, 32).decode(errors="replace").strip()
-        os.close(fd)
-        raise Occupied(f"{directory} is in use by the znoded with process id {holder or 'unknown'}") from None
-    os.truncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
-    return fd
-
-
 def _audit(file: Path | None) -> Audit:
     from .audit import Audit  # what it needs takes its time to import
 
@@ -111,7 +90,7 @@ def _audit(file: Path | None) -> Audit:
 async def _run(config: Config) -> int:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(_audit(config.audit_file)) if config.audit_enabled else None
-        lock = _occupy(config.data_dir)
+        lock = occupy(config.data_dir)
         stack.callback(os.close, lock)
         engine = open_engine(config.storage, config.data_dir)
         stack.callback(engine.close)
