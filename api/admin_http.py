@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from . import page, words
+from . import metrics, page, words
 from .admin_guard import guard, harden
 from .commands import (
     COMMANDS,
@@ -51,6 +51,7 @@ def runner(server: ServerView) -> web.AppRunner:
     pages, snapshots = _Pages(server), Snapshots(server)
     application = web.Application(middlewares=[guard(server)])
     application.on_response_prepare.append(harden)
+    application.router.add_routes(metrics.routes(server))
     application.router.add_route("*", "/commands", pages.commands)
     application.router.add_route("*", "/commands/", pages.commands)
     for name in NAMES:

@@ -31,6 +31,23 @@ class Summary(Protocol):
         ...
 
 
+class Histogram(Protocol):
+    """How long things took, by buckets."""
+
+    total: float
+    """Seconds."""
+
+    @property
+    def bounds(self) -> Sequence[float]:
+        """The seconds up to which each bucket but the last reaches, ascending."""
+        ...
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """By bucket, without those below it; one more than bounds, for what took longer than all."""
+        ...
+
+
 class ConnectionView(Protocol):
     """One connection to the client port. Times are milliseconds, unless they say otherwise."""
 
@@ -38,6 +55,8 @@ class ConnectionView(Protocol):
     port: int
     secure: bool
     """It is over TLS."""
+    held: bool
+    """The server does not read from it for now."""
     established: int
     """Since the epoch."""
     heard: float
@@ -58,6 +77,11 @@ class ConnectionView(Protocol):
     max_latency: int
     latency_total: int
     latency_count: int
+
+    @property
+    def dialect(self) -> str:
+        """What it speaks: zookeeper, http, websocket."""
+        ...
 
     @property
     def last_response(self) -> int:
@@ -184,6 +208,11 @@ class ServerView(Protocol):
         ...
 
     @property
+    def compiled(self) -> bool:
+        """Whether what each request passes is compiled."""
+        ...
+
+    @property
     def mode(self) -> str:
         """standalone, leader, follower, observer or read-only."""
         ...
@@ -215,6 +244,47 @@ class ServerView(Protocol):
     @property
     def outstanding(self) -> int:
         """Requests taken and not yet answered, on all connections."""
+        ...
+
+    @property
+    def refusing(self) -> bool:
+        """The last write was refused."""
+        ...
+
+    @property
+    def unflushed(self) -> int:
+        """Changed rows that the engine does not have yet."""
+        ...
+
+    @property
+    def flush_behind(self) -> bool:
+        """So many that clients are held back."""
+        ...
+
+    @property
+    def flush_failing(self) -> bool:
+        """The last flush failed."""
+        ...
+
+    @property
+    def flush_failures(self) -> int:
+        """Since the start."""
+        ...
+
+    @property
+    def log_size(self) -> int: ...
+
+    @property
+    def engine_size(self) -> int: ...
+
+    @property
+    def latencies(self) -> Mapping[tuple[str, int], Histogram]:
+        """By dialect and operation (storage.ops), since the start: from a request's arrival to its answer."""
+        ...
+
+    @property
+    def sync_latency(self) -> Histogram:
+        """Of the log, since the start."""
         ...
 
     @property

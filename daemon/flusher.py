@@ -30,7 +30,8 @@ class Flusher:
     """Flushes after so many transactions, bytes or seconds, whichever comes first; one flush at a time.
 
     behind: so much waits for the engine that clients should be held back; caught_up is called, on the
-    loop, when that is over. refusal: why no more writes are taken, because flushes fail for so long.
+    loop, when that is over. failure: why the last flush failed; failures: how many have. refusal: why no more
+    writes are taken, because flushes fail for so long.
     flushed, flushed_at: the last transaction in the engine, and when it got there (for one from before the
     start: when it was taken), in seconds since the epoch; -1 for both while the engine is empty.
     """
@@ -49,6 +50,7 @@ class Flusher:
         self.flushed_at = state.time // 1000 if stored else -1
         self._written = txn_log.written
         self.failure: str | None = None
+        self.failures = 0
         self.behind = False
         self.refusal: str | None = None
         self.caught_up: Callable[[], None] = lambda: None
@@ -143,6 +145,7 @@ class Flusher:
             if self.failure is None:
                 log.error("flush failed, will be tried again: %s", error)
             self.failure = str(error)
+            self.failures += 1
             self._catch_up()
             return
         if self.failure is not None:

@@ -94,7 +94,8 @@ class Server:
         self._stamped = 0.0
         self._stamped_for: Connection | None = None
         self._head = b""
-        self._refusal: str | None = None
+        self.refusal: str | None = None
+        """Why the last write was refused."""
         self._quiet_until = 0.0
 
     @property
@@ -478,18 +479,18 @@ class Server:
             self._follow_sessions(monotonic())
         if self.writes.excesses:
             self._count_excesses(monotonic())
-        if self._refusal is not None:
+        if self.refusal is not None:
             log.info("writes are taken again")
-            self._refusal = None
+            self.refusal = None
         self.flusher.applied()
         self._send()
         self._release()
 
     def dropped(self, waiters: Iterable[Waiter], reason: str, *, unknown: bool) -> None:
         """Refuse what was definitely not done; close the connection where nobody can know."""
-        if reason != self._refusal:
+        if reason != self.refusal:
             log.error("writes refused: %s", reason)
-            self._refusal = reason
+            self.refusal = reason
         connection: Connection
         xid: int
         for waiter in waiters:

@@ -12,16 +12,17 @@ from zlib import crc32
 
 from ..api.access import Access
 from ..api.connection import Connection
-from ..api.view import Sample, Scalar, Summary, Znode
+from ..api.view import Histogram, Sample, Scalar, Summary, Znode
 from ..consensus.contract import Role
 from ..storage import acl as acls
 from ..storage import quota
 from ..storage.backup import BackupWriter
+from ..storage.log import Log
 from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
 from ..storage.znode import CONTAINER, TAIL, TAIL_SIZE, TTL, Stat, data_of
-from .release import release
+from .release import COMPILED, release
 from .server import Server
 
 _DIGESTS: Final = 1024
@@ -33,12 +34,14 @@ _STEP: Final = 100
 class View:
     """Implements api.commands.ServerView."""
 
-    def __init__(self, server: Server, log_dir: Path, history: Sequence[Sample]) -> None:
+    def __init__(self, server: Server, txn_log: Log, log_dir: Path, history: Sequence[Sample]) -> None:
         """history: as it is at any time."""
         self._server = server
+        self._log = txn_log
         self.history = history
         self._digests: dict[int, int] = {}
         self.version = release()
+        self.compiled = COMPILED
         self.data_dir = server.config.data_dir
         self.log_dir = log_dir
         config = server.config
@@ -93,6 +96,51 @@ class View:
     def outstanding(self) -> int:
         """Writes and syncs under way."""
         return self._server.outstanding
+
+    @property
+    def refusing(self) -> bool:
+        """The last write was refused."""
+        return self._server.refusal is not None or self._server.flusher.refusal is not None
+
+    @property
+    def unflushed(self) -> int:
+        """Rows in the write-back table."""
+        return self._server.state.table.unflushed
+
+    @property
+    def flush_behind(self) -> bool:
+        """The engine can't follow."""
+        return self._server.flusher.behind
+
+    @property
+    def flush_failing(self) -> bool:
+        """The last flush failed."""
+        return self._server.flusher.failure is not None
+
+    @property
+    def flush_failures(self) -> int:
+        """Since the start."""
+        return self._server.flusher.failures
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of transaction log."""
+        return self._log.size
+
+    @property
+    def engine_size(self) -> int:
+        """Bytes that the engine takes."""
+        return self._server.state.table.engine.size
+
+    @property
+    def latencies(self) -> Mapping[tuple[str, int], Histogram]:
+        """By dialect and operation."""
+        return self._server.stats.latencies
+
+    @property
+    def sync_latency(self) -> Histogram:
+        """Of the log."""
+        return self._server.stats.sync_latency
 
     @property
     def packets_received(self) -> int:

@@ -36,6 +36,15 @@ class Values:
         return sorted(self.values)[round(fraction * (self.count - 1))] if self.values else 0
 
 
+@dataclass
+class FakeHistogram:
+    """Up to 1 ms, up to a second, longer."""
+
+    counts: Sequence[int] = (0, 0, 0)
+    total: float = 0.0
+    bounds: Sequence[float] = (0.001, 1.0)
+
+
 @dataclass(eq=False)
 class FakeConnection:
     host: str = "127.0.0.1"
@@ -58,6 +67,8 @@ class FakeConnection:
     outstanding: int = 0
     interest_ops: int = 1
     secure: bool = False
+    held: bool = False
+    dialect: str = "zookeeper"
 
 
 class FakeBackup:
@@ -97,6 +108,16 @@ class FakeServer:
     ephemerals_count: int = 3
     data_size: int = 184
     outstanding: int = 0
+    compiled: bool = False
+    refusing: bool = False
+    unflushed: int = 0
+    flush_behind: bool = False
+    flush_failing: bool = False
+    flush_failures: int = 0
+    log_size: int = 300
+    engine_size: int = 4096
+    latencies: Mapping[tuple[str, int], FakeHistogram] = field(default_factory=dict)
+    sync_latency: FakeHistogram = field(default_factory=FakeHistogram)
     packets_received: int = 27
     packets_sent: int = 28
     response_sizes: tuple[int, int, int] = (93, 16, 93)
