@@ -165,7 +165,7 @@ class ServerMetrics(Collector):
             yield CounterMetricFamily(f"znoded_{name}", text, float(figure(server)))
         dialects = Counter({(dialect,): 0 for dialect, _ in server.latencies})  # 0 rather than a gap
         dialects.update((connection.dialect,) for connection in server.connections)
-        yield _labelled("connections", "Connections to the client port", ("dialect",), dialects.items())
+        yield _labelled("connections", "Connections to the client ports", ("dialect",), dialects.items())
         yield _labelled("disk_free_bytes", "Room for dataDir and dataLogDir", ("directory",), _room(server))
         synced = HistogramMetricFamily("znoded_fsync_seconds", "Writing and syncing the log", labels=())
         _add(synced, (), server.sync_latency)

@@ -55,6 +55,11 @@ class Flusher:
         self.refusal: str | None = None
         self.caught_up: Callable[[], None] = lambda: None
 
+    @property
+    def log_size(self) -> int:
+        """Bytes of log that are not let go yet."""
+        return self._log.size
+
     def applied(self) -> None:
         """Transactions were applied: flush now or soon."""
         waiting = self._state.zxid - max(self.flushed, 0)

@@ -105,7 +105,7 @@ async def _run(config: Config) -> int:
         server = Server(config, state, consensus, flusher, stats)
         server.audit = audit
         history = History(server)
-        view = View(server, txn_log, config.data_log_dir, history.samples)
+        view = View(server, config.data_log_dir, history.samples)
         await server.start()
         log.info("%s", told())
         stack.push_async_callback(server.stop)

@@ -17,7 +17,6 @@ from ..consensus.contract import Role
 from ..storage import acl as acls
 from ..storage import quota
 from ..storage.backup import BackupWriter
-from ..storage.log import Log
 from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
@@ -34,10 +33,9 @@ _STEP: Final = 100
 class View:
     """Implements api.commands.ServerView."""
 
-    def __init__(self, server: Server, txn_log: Log, log_dir: Path, history: Sequence[Sample]) -> None:
+    def __init__(self, server: Server, log_dir: Path, history: Sequence[Sample]) -> None:
         """history: as it is at any time."""
         self._server = server
-        self._log = txn_log
         self.history = history
         self._digests: dict[int, int] = {}
         self.version = release()
@@ -125,7 +123,7 @@ class View:
     @property
     def log_size(self) -> int:
         """Bytes of transaction log."""
-        return self._log.size
+        return self._server.flusher.log_size
 
     @property
     def engine_size(self) -> int:
