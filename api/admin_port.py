@@ -22,14 +22,6 @@ _ASK_BY_HTTP: Final = (
     "needs the token, which only HTTP can bring: curl -H 'Authorization: Bearer TOKEN' .../commands/NAME"
 )
 
-_PASSED_ON: Final = (
-    "connection_made",
-    "data_received",
-    "pause_writing",
-    "resume_writing",
-    "connection_lost",
-)
-
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +119,10 @@ class _Lasting(asyncio.Protocol):
             setattr(self, name, getattr(handler, name))
 
     def eof_received(self) -> bool:
-        """End when what is being answered is."""
+        """End when what is being answered is. TLS has no such half of an end."""
+        transport = self._handler.transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return False
         self._handler.close()
         self._ending = asyncio.get_running_loop().create_task(self._handler.shutdown(None))
         return True

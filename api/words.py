@@ -10,7 +10,6 @@ import logging
 import re
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import aclosing
 from itertools import chain
 from time import localtime, strftime
 from typing import Final, TypeAlias, TypeVar
@@ -50,14 +49,12 @@ def complete(start: bytes) -> bool:
     return len(start) >= (LONGEST if start[:4] == b"stmk" else 4)
 
 
-async def answer(
+def answer(
     word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes], why: str = NOT_LISTED
 ) -> AsyncGenerator[bytes, None]:
     """The whole answer to a word, in chunks; rest is what came behind it. why tells, after the word, what
     keeps those that are not allowed."""
-    async with aclosing(chunks(_lines(word, rest, server, allowed, why))) as answered:
-        async for chunk in answered:
-            yield chunk
+    return chunks(_lines(word, rest, server, allowed, why))
 
 
 async def chunks(lines: Iterable[str]) -> AsyncGenerator[bytes, None]:
@@ -99,7 +96,9 @@ async def send(
 
 def _lines(
     word: bytes, rest: bytes, server: ServerView, allowed: Collection[bytes], why: str
-) -> Iterable[str]:
+) -> Iterator[str]:
+    """Nothing is looked at before the first line is asked for: who sends them sees every error."""
+    lines: Iterable[str]
     text = _TEXTS.get(word)
     try:
         if text is None:
@@ -107,9 +106,10 @@ def _lines(
             raise Refused(f"{word.decode(errors='backslashreplace')!r} is not a word known here: {words}")
         if word not in allowed:
             raise Refused(f"{word.decode()} {why}")
-        return _set_mask(server, rest) if word == b"stmk" else text(server)
+        lines = _set_mask(server, rest) if word == b"stmk" else text(server)
     except Refused as refused:
-        return (f"{refused}\n",)
+        lines = (f"{refused}\n",)
+    yield from lines
 
 
 def _text(command: Command[_A], render: Callable[[_A], Iterable[str]]) -> _Text:
