@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -21,6 +20,8 @@ Json: TypeAlias = dict[str, object]
 _WITHIN: Final = 20
 """Seconds for what must happen, on a machine that has much else to do."""
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM: Final = next(filter(None, map(shutil.which, _NAMES)), None)
+"""Its command, if it is here."""
 _QUIET: Final = (
     "--headless=new",
     "--no-sandbox",  # root may not have one, and the page comes from this machine
@@ -39,15 +40,6 @@ _QUIET: Final = (
 _KEYS: Final = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 9}
 
 
-def chromium() -> str:
-    """Its command; the test is skipped without it."""
-    for name in _NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return found
-    pytest.skip("no chromium, so the live page is not tried in a browser: apt-get install chromium")
-
-
 class Tab:
     """One page in a browser of its own. trouble: errors and warnings that the page caused; requests:
     every URL that it asked for."""
@@ -60,7 +52,7 @@ class Tab:
         self._number = 0
         self._session: str | None = None
         self._process = subprocess.Popen(
-            [chromium(), *_QUIET, f"--user-data-dir={folder}", "about:blank"],
+            [CHROMIUM or "chromium", *_QUIET, f"--user-data-dir={folder}", "about:blank"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -198,12 +190,3 @@ class Tab:
                 self.trouble.append(json.dumps(entry))
             case "Network.requestWillBeSent", {"request": {"url": str(url)}}:
                 self.requests.append(url)
-
-
-def tab(folder: Path) -> Iterator[Tab]:
-    """For a fixture: a tab, ended afterwards."""
-    opened = Tab(folder)
-    try:
-        yield opened
-    finally:
-        opened.close()

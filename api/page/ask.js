@@ -11,7 +11,9 @@ export class Refused extends Error {
 
 // The answer; throws Refused with the server's reason, or another error when the server can't be reached.
 export async function ask(what, query = {}) {
-  const answer = await fetch(`${what}?${new URLSearchParams(query)}`, { signal: AbortSignal.timeout(PATIENCE) });
+  // The page's own address may hold credentials (user and token before the host), and fetch takes no such URL.
+  const url = new URL(`${what}?${new URLSearchParams(query)}`, location.origin + location.pathname);
+  const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
   if (answer.ok) return answer.json();
   const told = await answer.json().catch(() => ({}));
   throw new Refused(answer.status, told.error ?? `${answer.status} ${answer.statusText}`);

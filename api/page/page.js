@@ -34,8 +34,8 @@ const plots = [
   plot($("plots"), "Latency", "ms", [
     { name: "reads", of: (sample) => sample.reads.mean, look: "first" },
     { name: "writes", of: (sample) => sample.writes.mean, look: "second" },
-    { name: "reads, p99", of: (sample) => sample.reads.p99, look: "first dashed" },
-    { name: "writes, p99", of: (sample) => sample.writes.p99, look: "second dashed" },
+    { name: "reads p99", of: (sample) => sample.reads.p99, look: "first dashed" },
+    { name: "writes p99", of: (sample) => sample.writes.p99, look: "second dashed" },
   ]),
   plot($("plots"), "Syncs of the log", "ms", [
     { name: "mean", of: (sample) => sample.syncs.mean, look: "first" },

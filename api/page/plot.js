@@ -100,7 +100,7 @@ export function plot(parent, title, unit, series) {
     for (const value of [0, top / 2, top]) {
       const y = scale.y(value);
       parts.push(drawn("path", { class: "grid", d: `M${MARGIN.left} ${y}H${right}` }));
-      parts.push(drawn("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, number(value)));
+      parts.push(drawn("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, value < 1000 ? String(value) : number(value)));
     }
     const minutes = span / 60_000;
     for (const [back, anchor] of [[minutes, "start"], [minutes / 2, "middle"], [0, "end"]]) {

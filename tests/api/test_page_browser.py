@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
-from ..browser import Tab
+from ..browser import CHROMIUM, Tab
 from .test_page import Page, session_of
+
+if CHROMIUM is None:
+    pytest.skip(
+        "no chromium, so the live page is not tried in a browser: apt-get install chromium",
+        allow_module_level=True,
+    )
 
 MALICIOUS: Final = '<img src=x onerror="window.executed=1"><script>window.executed=1<'
 FOCUSED: Final = "document.activeElement.querySelector('.name')?.textContent"
@@ -21,7 +28,16 @@ FOCUSED: Final = "document.activeElement.querySelector('.name')?.textContent"
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     tab = Tab(tmp_path_factory.mktemp("chromium"))
     # The page looks every 2 s; here its timers run 20 times as fast.
-    quick = "{ const late = setTimeout; window.setTimeout = (run, ms) => late(run, ms / 20); }"
+    quick = """{
+        const late = setTimeout, never = clearTimeout;
+        window.timers = new Set();
+        window.setTimeout = (run, ms) => {
+            const id = late(() => { timers.delete(id); run(); }, ms / 20);
+            timers.add(id);
+            return id;
+        };
+        window.clearTimeout = (id) => { timers.delete(id); never(id); };
+    }"""
     tab.call("Page.addScriptToEvaluateOnNewDocument", source=quick)
     yield tab
     tab.close()
@@ -235,6 +251,32 @@ class TestNarrow:
 
 
 class TestContact:
+    def test_nothing_is_asked_while_nobody_looks(self, tab: Tab, client: KazooClient) -> None:
+        shown = "document.dispatchEvent(new Event('visibilitychange'))"
+        hidden = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
+        tab.value(f"{shown}, {hidden}, {shown}")
+        # What was begun just before ends meanwhile.
+        tab.value("(async () => { for (let turn = 0; turn < 50; turn++) await fetch('live'); })()")
+        assert tab.value("timers.size") == 0
+        client.create("/unseen")
+        tab.value(f"delete document.hidden, {shown}")
+        tab.until(item("unseen"))
+
+    def test_a_token_in_the_address_is_taken_along(self, browser: Tab, tmp_path: Path) -> None:
+        token = tmp_path / "token"
+        token.write_text("abcdefgh-0123456789\n")
+        token.chmod(0o600)
+        page = Page(tmp_path, f"admin.tokenFile={token}")
+        try:
+            assert page.ask("/")[0] == page.ask("/live")[0] == 401
+            browser.trouble.clear()
+            browser.open(page.url.replace("://", "://me:abcdefgh-0123456789@"))
+            browser.until_shown("#role", "standalone")
+            browser.until("document.querySelector('#znode h3')")
+            assert browser.trouble == []
+        finally:
+            page.daemon.kill()
+
     def test_lost_and_found_again(self, tab: Tab, page: Page, client: KazooClient) -> None:
         tab.until_shown("#role", "standalone")
         client.stop()
