@@ -15,6 +15,7 @@ from setuptools.errors import BaseError, CompileError, LinkError
 
 HOT = (
     "api/connection.py",
+    "api/messages.py",
     "api/zookeeper.py",
     "consensus/standalone.py",
     "daemon/limits.py",
