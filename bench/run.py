@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 import click
 
-from . import http, machine, memory, speed
+from . import http, machine, memory, speed, websocket
 from .etcd import ETCD
 from .load import VALUE, Generator
 from .plan import Plan
@@ -21,7 +21,7 @@ from .servers import ZNODED, ZOOKEEPER, Contender, Server
 from .tables import memory_table, speed_table
 
 _MEMORY: Final = "memory"
-_NAMES: Final = (*(row.name for row in (*speed.ROWS, *http.ROWS)), _MEMORY)
+_NAMES: Final = (*(row.name for row in (*speed.ROWS, *http.ROWS, *websocket.ROWS)), _MEMORY)
 
 
 def _chosen(_context: click.Context, _parameter: click.Parameter, wanted: str) -> frozenset[str]:
@@ -60,8 +60,9 @@ def main(
     """Measure znoded and, where Debian's packages are installed, the real ZooKeeper and etcd, in turn.
 
     The rows are get-16x1 (16 connections with 1 request in flight on each), get-64x10, set-16x1, set-64x10,
-    create-64x10, mixed-64x10 (9 gets to 1 set), http-put-64x1 and http-get-64x1 (beside etcd, by wrk), and
-    memory (starts, restarts and memory).
+    create-64x10, mixed-64x10 (9 gets to 1 set), http-put-64x1 and http-get-64x1 (beside etcd, by wrk),
+    ws-get-16x10 and ws-set-16x10 (over the WebSocket, beside nothing), and memory (starts, restarts and
+    memory).
     """
     # So that all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -74,6 +75,8 @@ def main(
         http_loads = []
     contenders = _present(ZNODED, ZOOKEEPER) if loads or _MEMORY in rows else []
     http_contenders = _present(ZNODED, ETCD) if http_loads else []
+    ws_loads = [row for row in websocket.ROWS if row.name in rows]
+    ws_contenders = [ZNODED] if ws_loads else []
     about = machine.described(data)
     if machine.file_system(data) in ("tmpfs", "ramfs"):
         click.echo(
@@ -82,8 +85,9 @@ def main(
 
     outcomes: list[list[speed.Outcome]] = []
     figures: dict[str, memory.Figures] = {}
-    every = dict.fromkeys((*contenders, *http_contenders))
+    every = dict.fromkeys((*contenders, *http_contenders, *ws_contenders))
     steps = speed.steps(loads, len(contenders), plan) + speed.steps(http_loads, len(http_contenders), plan)
+    steps += speed.steps(ws_loads, len(ws_contenders), plan)
     steps += len(every) + len(contenders) * memory.STEPS * (_MEMORY in rows)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="znoded-bench-", dir=data)))
@@ -117,6 +121,8 @@ def main(
             in_turn("speed", contenders, loads, speed.ByGenerator(generator))
         if http_loads:
             in_turn("http", http_contenders, http_loads, http.Wrk(generator))
+        if ws_loads:
+            in_turn("ws", ws_contenders, ws_loads, websocket.OverWebSocket(generator))
         if _MEMORY in rows:
             for contender in contenders:
                 figures[contender.name] = memory.measure(

@@ -17,12 +17,14 @@ _REST: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A load. depth: requests in flight on each connection; goal: the least ratio to the other's rate."""
+    """A load. depth: requests in flight on each connection; goal: the least ratio to the other's rate; rate:
+    the least rate, where there is no other."""
 
     operation: str
     connections: int
     depth: int
     goal: float | None
+    rate: float | None = None
 
     @property
     def name(self) -> str:

@@ -34,13 +34,16 @@ def speed_table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         cells = [cell for name in names for cell in _load_cells(outcome.loads[name])]
         ratios = _ratios(outcome)
-        ratio = median(ratios) if ratios else None
+        reached = median(ratios) if ratios else None
         if ratios:
             cells += [f"{number:.2f}" for number in (median(ratios), min(ratios), max(ratios))]
-        goal = outcome.row.goal
+        goal, unit = outcome.row.goal, ""
+        if outcome.row.rate is not None:
+            goal, unit = outcome.row.rate, "/s"
+            reached = median(load.per_second for load in outcome.loads[names[0]])
         failed = any(load.errors for loads in outcome.loads.values() for load in loads)
-        met = None if ratio is None or goal is None or failed else ratio >= goal
-        lines.append([outcome.row.name, *cells, _goal("≥", goal, "", met)])
+        met = None if reached is None or goal is None or failed else reached >= goal
+        lines.append([outcome.row.name, *cells, _goal("≥", goal, unit, met)])
     errors = [
         f"{outcome.row.name}: {name} answered {count:,} requests with an error"
         for outcome in outcomes
