@@ -46,7 +46,7 @@ class TlsConfig:
     password_file: Path | None
     """Goes before password."""
     trust_store: Path | None
-    """Whoever has a certificate from one of these may connect."""
+    """Whoever has a certificate from one of these may connect; none if nobody is asked for one."""
     revocation: bool
     """Whether the trust store's lists of revoked certificates count: there must be one of each issuer."""
     client_auth: VerifyMode
@@ -72,7 +72,7 @@ def context(config: TlsConfig, client_auth: VerifyMode) -> ssl.SSLContext:
         made.set_ciphers(config.suites)
     _load_keys(made, config)
     made.verify_mode = client_auth
-    if config.trust_store is not None and client_auth is not VerifyMode.CERT_NONE:
+    if config.trust_store is not None:
         _load_trusted(made, config.trust_store, config.revocation)
     return made
 

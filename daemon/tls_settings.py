@@ -44,10 +44,8 @@ def read_tls(settings: Settings, client: str | None, admin: str | None) -> TlsCo
     before = len(settings.faults)
     key_store, trust_store = _store(settings, "keyStore"), _store(settings, "trustStore")
     client_auth = _CLIENT_AUTH[settings.choice("ssl.clientAuth", "need", _CLIENT_AUTH)]
-    password, password_file = (
-        settings.text("ssl.keyStore.password"),
-        settings.text("ssl.keyStore.passwordPath"),
-    )
+    password = settings.text("ssl.keyStore.password")
+    password_file = settings.text("ssl.keyStore.passwordPath")
     revocation = settings.boolean("ssl.crl", False)
     patience = settings.integer("ssl.handshakeDetectionTimeoutMillis", 5000, 1)
     versions, suites = _suites(settings, _versions(settings))
@@ -63,29 +61,31 @@ def read_tls(settings: Settings, client: str | None, admin: str | None) -> TlsCo
             message = "needs ssl.keyStore.location: a file with the private key and its certificates, in PEM"
             settings.fault(wants, message)
         return None
+    client_auth = client_auth if client else VerifyMode.CERT_NONE
+    admin_auth = VerifyMode.CERT_REQUIRED if admin_needs else VerifyMode.CERT_NONE
+    asks = {"ssl.clientAuth": client_auth, "admin.needClientAuth": admin_auth}
+    if not any(asks.values()):
+        trust_store = None
+        for key in ("ssl.trustStore.location", "ssl.crl"):
+            if settings.text(key) is not None:
+                settings.warning(key, "has no effect: nobody is asked for a certificate")
+    elif settings.text("ssl.trustStore.location") is None:
+        for key in (key for key, asked in asks.items() if asked):
+            none = "; ssl.clientAuth=none asks for none" if key == "ssl.clientAuth" else ""
+            settings.fault(key, f"needs ssl.trustStore.location, which says whose certificates count{none}")
     config = TlsConfig(
         key_store=key_store,
         password=password or "",
         password_file=Path(password_file) if password_file else None,
         trust_store=trust_store,
         revocation=revocation,
-        client_auth=client_auth if client else VerifyMode.CERT_NONE,
-        admin_auth=VerifyMode.CERT_REQUIRED if admin_needs else VerifyMode.CERT_NONE,
+        client_auth=client_auth,
+        admin_auth=admin_auth,
         oldest=min(versions),
         newest=max(versions),
         suites=suites,
         patience=patience / 1000,
     )
-    if settings.text("ssl.trustStore.location") is None:
-        for key, auth in (
-            ("ssl.clientAuth", config.client_auth),
-            ("admin.needClientAuth", config.admin_auth),
-        ):
-            if auth is not VerifyMode.CERT_NONE:
-                none = "; ssl.clientAuth=none asks for none" if key == "ssl.clientAuth" else ""
-                settings.fault(
-                    key, f"needs ssl.trustStore.location, which says whose certificates count{none}"
-                )
     if len(settings.faults) == before:
         _try(settings, config)
     return config

@@ -113,6 +113,13 @@ class TestTrust:
         more = {"ssl.clientAuth": "none", "admin.forceHttps": "true", "admin.needClientAuth": "true"}
         assert fault(good | more)[0] == "admin.needClientAuth"
 
+    def test_nobody_is_asked(self, good: dict[str, str]) -> None:
+        more = {"ssl.clientAuth": "none", "ssl.trustStore.location": "/nowhere/ca.pem", "ssl.crl": "true"}
+        faults, warnings = told(good | more)
+        assert not faults
+        message = "has no effect: nobody is asked for a certificate"
+        assert warnings == [("ssl.trustStore.location", message), ("ssl.crl", message)]
+
     def test_lists_of_the_revoked_that_are_not_there(self, good: dict[str, str]) -> None:
         key, message = fault(good | {"ssl.crl": "true"})
         assert key == "ssl.crl"
