@@ -12,7 +12,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from znoded.api import metrics, words
-from znoded.api.metrics import OPERATIONS
 from znoded.storage import ops
 
 from .test_admin_http import Admin, Connection, on, request
@@ -108,11 +107,6 @@ class TestHistograms:
         server.sync_latency = FakeHistogram((0, 1, 0), 0.5)
         samples = scrape(server)["znoded_fsync_seconds"].samples
         assert [sample.value for sample in samples] == [0, 1, 1, 1, 0.5]
-
-    def test_every_operation_that_is_answered_has_a_name_of_its_own(self) -> None:
-        untold = {ops.PING, ops.AUTH, ops.SASL, ops.CREATE_SESSION, ops.CHECK, ops.DELETE_CONTAINER}
-        assert OPERATIONS.keys() | untold == ops.NAMES.keys() | {ops.SASL}
-        assert len(set(OPERATIONS.values())) == len(OPERATIONS)
 
 
 class TestHttp:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from znoded.api.metrics import OPERATIONS
+from znoded.daemon.server import _WRITES
 from znoded.daemon.stats import BOUNDS, Histogram, Stats
 from znoded.storage import ops
 from znoded.storage.jute import pack_buffer
+from znoded.storage.reads import Reads
 
 from .core import GET, SET, Core, Ear, patch_clock
 
@@ -126,6 +129,11 @@ class TestRequests:
             ("spoken", GET): 2,
             ("another", GET): 1,
         }
+
+
+def test_every_operation_that_is_measured_has_a_name_of_its_own(core: Core) -> None:
+    assert OPERATIONS.keys() == {*Reads(core.state, core.server.watches).handlers, *_WRITES, ops.SYNC}
+    assert len(set(OPERATIONS.values())) == len(OPERATIONS)
 
 
 def test_a_reset_leaves_histograms_alone() -> None:
