@@ -183,6 +183,28 @@ def test_every_step_of_a_log_s_life_may_be_the_last(tmp_path: Path, seed: int) -
                 survives(disk.cut(rng), tmp_path / f"{next(numbers)}", bounds)
 
 
+def test_a_log_that_began_anew_knows_where(tmp_path: Path) -> None:
+    rng = Random(0)
+    (tmp_path / "life").mkdir()
+    with recorded(tmp_path / "life") as steps:
+        log = Log(tmp_path / "life" / "log", segment_size=SEGMENT)
+        for zxid in range(1, 50):
+            log.append(zxid, bytes(200))
+            log.sync()
+        log.restart(40)
+        restarted = len(steps)
+        log.append(41, b"goes on")
+        log.sync()
+        log.close()
+    cuts = [image for done, image in images(steps, lambda done: 4, rng) if done >= restarted]
+    assert cuts
+    for number, image in enumerate(cuts):
+        image.write(tmp_path / f"{number}")
+        log, found = opened(tmp_path / f"{number}")
+        log.close()
+        assert (log.first_zxid, found in ([], [(41, b"goes on")])) == (41, True)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_there_after_a_kill_is_on_disk_once_it_is_opened(tmp_path: Path, seed: int) -> None:
     rng = Random(seed)
