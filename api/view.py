@@ -133,12 +133,12 @@ class WatchesView(Protocol):
 
 
 class Interval(NamedTuple):
-    """What came in one: so many a second; how long they took, in ms (0 when nothing came)."""
+    """What came in one: so many a second; how long they took, in ms (0 when nothing came). p99 is as exact
+    as the buckets of a histogram are."""
 
     rate: float
     mean: float
-    p99: int
-    most: int
+    p99: float
 
 
 class Sample(NamedTuple):

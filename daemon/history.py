@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..api.view import Interval, Sample
-from .server import Server
+from .server import WRITES, Server
+from .stats import BOUNDS, Histogram
 
 PERIOD: Final = 2.0
 """Seconds between two samples."""
 KEPT: Final = 300
 """Samples: ten minutes."""
+
+_Counted: TypeAlias = tuple[Sequence[int], float]
+"""A histogram's counts by bucket, and its seconds."""
+_NONE: Final = [0] * (len(BOUNDS) + 1)
 
 
 class History:
@@ -44,7 +50,7 @@ class History:
         server, before, now = self._server, self._counts, self._clock()
         seconds = max(now - self._taken, 0.001)
         self._taken, self._counts = now, self._now()
-        reads, writes, syncs = (_between(*both, seconds) for both in zip(before, self._counts, strict=True))
+        reads, writes, syncs = map(_between, before, self._counts, repeat(seconds))
         self._samples.append(
             Sample(
                 uptime=int((now - server.stats.started) * 1000),
@@ -59,26 +65,34 @@ class History:
             )
         )
 
-    def _now(self) -> tuple[Mapping[int, int], ...]:
+    def _now(self) -> tuple[_Counted, ...]:
         stats = self._server.stats
-        return stats.reads.counts(), stats.updates.counts(), stats.syncs.counts()
+        reads = [histogram for (_, op), histogram in stats.latencies.items() if op not in WRITES]
+        writes = [histogram for (_, op), histogram in stats.latencies.items() if op in WRITES]
+        return _sum(reads), _sum(writes), _sum([stats.sync_latency])
 
 
-def _between(before: Mapping[int, int], now: Mapping[int, int], seconds: float) -> Interval:
-    """What (value → how often) gained. Where anything got less, it was reset: then all of it is new."""
-    if any(now.get(value, 0) < times for value, times in before.items()):
-        before = {}
-    gained = {value: more for value, times in now.items() if (more := times - before.get(value, 0))}
-    count = sum(gained.values())
+def _sum(histograms: Sequence[Histogram]) -> _Counted:
+    counts = [sum(column) for column in zip(_NONE, *(each.counts for each in histograms), strict=True)]
+    return counts, sum(each.total for each in histograms)
+
+
+def _between(before: _Counted, now: _Counted, seconds: float) -> Interval:
+    gained = [more - less for more, less in zip(now[0], before[0], strict=True)]
+    count = sum(gained)
     if not count:
-        return Interval(0.0, 0.0, 0, 0)
-    mean = sum(value * times for value, times in gained.items()) / count
-    return Interval(round(count / seconds, 2), round(mean, 3), _percentile(gained, 0.99 * count), max(gained))
+        return Interval(0.0, 0.0, 0.0)
+    mean = (now[1] - before[1]) / count
+    return Interval(round(count / seconds, 2), round(1000 * mean, 3), round(1000 * _p99(gained), 3))
 
 
-def _percentile(counts: Mapping[int, int], wanted: float) -> int:
-    for value in sorted(counts):
-        wanted -= counts[value]
-        if wanted <= 0:
-            return value
-    return max(counts)
+def _p99(counts: Sequence[int]) -> float:
+    """Within a bucket, as if its values lay evenly: Prometheus' histogram_quantile."""
+    wanted = 0.99 * sum(counts)
+    low = 0.0
+    for count, high in zip(counts, BOUNDS, strict=False):
+        if count >= wanted:
+            return low + (high - low) * wanted / count
+        wanted -= count
+        low = high
+    return low

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WRITES: Final = frozenset(
+WRITES: Final = frozenset(
     (
         ops.CREATE,
         ops.CREATE2,
@@ -48,7 +48,7 @@ _WRITES: Final = frozenset(
         ops.CLOSE_SESSION,
     )
 )
-_OPS: Final = {op: INT.pack(op) for op in _WRITES}
+_OPS: Final = {op: INT.pack(op) for op in WRITES}
 _READS: Final = 32
 """Reads of a connection that may wait behind its writes before further writes wait behind them."""
 _BROKEN_STATE: Final = 70

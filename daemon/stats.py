@@ -52,10 +52,6 @@ class Summary:
         """The least value; 0 without any."""
         return 0 if self.zeros else self._least
 
-    def counts(self) -> dict[int, int]:
-        """How often each value came: a copy, of at most some thousand."""
-        return {0: self.zeros, **self._values}
-
     def percentile(self, fraction: float) -> int:
         """The value that this fraction of all values does not exceed; 0 without any."""
         wanted = fraction * self.count - self.zeros

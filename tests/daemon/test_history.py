@@ -8,10 +8,11 @@ import pytest
 
 from znoded.api.view import Interval
 from znoded.daemon.history import KEPT, History
+from znoded.storage import ops
 
 from .core import Clock, Core
 
-NOTHING = Interval(0.0, 0.0, 0, 0)
+NOTHING = Interval(0.0, 0.0, 0.0)
 
 
 class Watched(Core):
@@ -38,16 +39,15 @@ def test_nothing_is_known_before_the_first_interval_ends(core: Watched) -> None:
 
 
 def test_a_sample_has_what_came_since_the_one_before(core: Watched) -> None:
-    core.stats.reads.add(500, 1000)
+    core.stats.answered("zookeeper", ops.GET_DATA, 5.0, 1000)
     core.sample()
-    core.stats.reads.zeros += 7  # as the core counts most reads
-    core.stats.reads.add(3, 2)
-    core.stats.reads.add(4)
-    core.stats.updates.add(9)
+    core.stats.answered("zookeeper", ops.GET_DATA, 0.001, 7)
+    core.stats.answered("http", ops.EXISTS, 0.002, 3)
+    core.stats.answered("http", ops.SET_DATA, 0.004, 1)
     core.sample()
     last = core.history.samples[-1]
-    assert last.reads == Interval(rate=5.0, mean=1.0, p99=4, most=4)
-    assert last.writes == Interval(rate=0.5, mean=9.0, p99=9, most=9)
+    assert last.reads[:2] == (5.0, 1.3)
+    assert last.writes[:2] == (0.5, 4.0)
     assert last.syncs == NOTHING
 
 
@@ -55,25 +55,33 @@ def test_rates_are_by_the_time_that_passed(core: Watched) -> None:
     core.stats.synced(0.005)
     core.sample(4.0)
     (sample,) = core.history.samples
-    assert (sample.uptime, sample.syncs) == (4000, Interval(0.25, 5.0, 5, 5))
+    assert (sample.uptime, sample.syncs[:2]) == (4000, (0.25, 5.0))
 
 
-def test_a_few_slow_ones_among_many_are_beyond_the_99th_percentile(core: Watched) -> None:
-    core.stats.reads.add(1, 99)
-    core.stats.reads.add(80)
+@pytest.mark.parametrize(
+    ("slow", "p99"),
+    [(0, 0.0495), (1, 0.05), (2, 75.0), (100, 99.5)],
+)
+def test_the_99th_percentile_is_found_in_its_bucket(core: Watched, slow: int, p99: float) -> None:
+    core.stats.answered("zookeeper", ops.GET_DATA, 40e-6, 100 - slow)
+    core.stats.answered("zookeeper", ops.GET_DATA, 80e-3, slow)
     core.sample()
-    assert core.history.samples[-1].reads[2:] == (1, 80)
+    assert core.history.samples[-1].reads.p99 == pytest.approx(p99, abs=0.001)
 
 
-def test_after_a_reset_all_that_is_counted_is_new(core: Watched) -> None:
-    core.stats.reads.add(1, 1000)
-    core.stats.updates.add(1, 1000)
+def test_what_takes_longer_than_any_bucket_is_the_last_bound(core: Watched) -> None:
+    core.stats.answered("zookeeper", ops.SET_DATA, 60.0, 1)
+    core.sample()
+    assert core.history.samples[-1].writes == Interval(0.5, 60_000.0, 10_000.0)
+
+
+def test_a_reset_takes_nothing_away(core: Watched) -> None:
+    core.stats.answered("zookeeper", ops.GET_DATA, 0.001, 1000)
     core.sample()
     core.stats.reset(())
-    core.stats.reads.add(1, 10)
+    core.stats.answered("zookeeper", ops.GET_DATA, 0.001, 10)
     core.sample()
-    assert core.history.samples[-1].reads == Interval(5.0, 1.0, 1, 1)
-    assert core.history.samples[-1].writes == NOTHING
+    assert core.history.samples[-1].reads[:2] == (5.0, 1.0)
 
 
 def test_the_oldest_samples_go(core: Watched) -> None:

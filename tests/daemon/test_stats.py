@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from znoded.api.metrics import OPERATIONS
-from znoded.daemon.server import _WRITES
+from znoded.daemon.server import WRITES
 from znoded.daemon.stats import BOUNDS, Histogram, Stats
 from znoded.storage import ops
 from znoded.storage.jute import pack_buffer
@@ -132,7 +132,7 @@ class TestRequests:
 
 
 def test_every_operation_that_is_measured_has_a_name_of_its_own(core: Core) -> None:
-    assert OPERATIONS.keys() == {*Reads(core.state, core.server.watches).handlers, *_WRITES, ops.SYNC}
+    assert OPERATIONS.keys() == {*Reads(core.state, core.server.watches).handlers, *WRITES, ops.SYNC}
     assert len(set(OPERATIONS.values())) == len(OPERATIONS)
 
 
