@@ -161,8 +161,8 @@ class WebSocketConnection(Connection):
             self.last_op = op
             self.last_cxid = messages.xid_of(number)
             self._service.settle(self, count, size)
-        if count == _REQUESTS:
-            self._go_on()
+        if (requests or self._inbox) and not (self.full or self.held):
+            self._schedule()
         self._room.set()
 
     def _begin(self, number: int, op: int, body: bytes) -> None:

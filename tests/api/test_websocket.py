@@ -196,6 +196,16 @@ class TestRequests:
 
         asyncio.run(session())
 
+    def test_more_than_are_served_in_a_turn(self, at: tuple[str, int]) -> None:
+        async def session() -> None:
+            async with connected(at) as client:
+                for _ in range(3):
+                    await client.tell(*[("exists", {"path": "/"})] * MOST)
+                answers = [await client.answer() for _ in range(3 * MOST)]
+                assert [answer.xid for answer in answers] == [*range(2, 3 * MOST + 2)]
+
+        asyncio.run(session())
+
     def test_large_answers_come_in_messages_of_their_own(self, at: tuple[str, int]) -> None:
         async def session() -> None:
             async with connected(at) as client:
@@ -528,15 +538,8 @@ class TestBadInput:
             async with connected(at) as bystander:
                 await bystander.ask("create", path="/heavy", data=bytes(900_000))
                 before = daemon.memory
-                reader, writer = await asyncio.open_connection(*at, limit=1 << 16)
-                writer.write(
-                    b"GET /ws/v1 HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-                )
-                await reader.readuntil(b"\r\n\r\n")
-                get = [1, "get", {"path": "/heavy"}]
-                writer.write(frame(cbor2.dumps([[0, "connect", {"timeout": 400}]])))
-                writer.write(frame(cbor2.dumps([get] * MOST)) * 10)
+                _, writer = await deaf(at, 400)
+                writer.write(frame(cbor2.dumps([[1, "get", {"path": "/heavy"}]] * MOST)) * 10)
                 until(lambda: "silent for 400 ms" in daemon.log[daemon.mark :], "the end of its session")
                 assert daemon.memory - before < 40 << 20
                 await bystander.ask("ping")
@@ -544,6 +547,50 @@ class TestBadInput:
 
         daemon.mark = len(daemon.log)
         asyncio.run(session())
+
+    def test_a_client_that_watches_and_never_reads(self, daemon: Daemon, at: tuple[str, int]) -> None:
+        async def session() -> None:
+            async with connected(at) as bystander:
+                path = "/" + "x" * 500_000
+                await bystander.ask("create", path=path)
+                before = daemon.memory
+                _, writer = await deaf(at, 4000)
+                writer.write(frame(cbor2.dumps([[1, "addWatch", {"path": "/", "recursive": True}]])))
+                changes = 0
+                while "does not read what it is sent" not in daemon.log[daemon.mark :]:
+                    await bystander.ask("set", path=path, data=None)
+                    changes += 1
+                    assert changes < 1000
+                assert daemon.memory - before < 60 << 20
+                writer.close()
+
+        daemon.mark = len(daemon.log)
+        asyncio.run(session())
+
+    def test_a_client_that_leaves_amid_its_requests(self, daemon: Daemon, at: tuple[str, int]) -> None:
+        async def session() -> None:
+            async with connected(at) as bystander:
+                await bystander.ask("create", path="/left")
+                for _ in range(5):
+                    _, writer = await deaf(at, 4000)
+                    writer.write(frame(cbor2.dumps([[1, "set", {"path": "/left", "data": b""}]] * MOST)) * 5)
+                    await asyncio.sleep(0)
+                    writer.transport.abort()
+                await bystander.ask("set", path="/left", data=b"x")
+
+        asyncio.run(session())
+
+
+async def deaf(address: tuple[str, int], timeout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client with a session, that reads little of what it is sent."""
+    reader, writer = await asyncio.open_connection(*address, limit=1 << 16)
+    writer.write(
+        b"GET /ws/v1 HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(cbor2.dumps([[0, "connect", {"timeout": timeout}]])))
+    return reader, writer
 
 
 def frame(message: bytes) -> bytes:
