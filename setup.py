@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CompileError, LinkError
 
 HOT = (
+    "api/answers.py",
     "api/connection.py",
     "api/messages.py",
     "api/zookeeper.py",

@@ -20,9 +20,10 @@ def encode(value: object) -> bytes:
 def decode(data: bytes) -> object:
     """The one value that data is. ValueError says what is wrong with it: tags, lengths that are not told at
     the start, keys that are no text or there twice, and more than one value are not taken."""
+    stream = BytesIO(data)
     decoder = cbor2.CBORDecoder(
-        BytesIO(data),
-        semantic_decoders=_NoTags(),
+        stream,
+        semantic_decoders=_NO_TAGS,
         tag_hook=_refuse,
         max_depth=_DEPTH,
         allow_indefinite=False,
@@ -33,11 +34,9 @@ def decode(data: bytes) -> object:
         value: object = decoder.decode()
     except cbor2.CBORDecodeError as error:
         raise ValueError(str(error)) from error
-    try:
-        decoder.read(1)
-    except cbor2.CBORDecodeEOF:
-        return value
-    raise ValueError("more than one value")
+    if stream.tell() != len(data):
+        raise ValueError("more than one value")
+    return value
 
 
 class _NoTags(Mapping[int, Callable[[Any, bool], Any]]):
@@ -55,3 +54,6 @@ class _NoTags(Mapping[int, Callable[[Any, bool], Any]]):
 
 def _refuse(*_: object) -> NoReturn:
     raise ValueError("tags are not taken")
+
+
+_NO_TAGS: Final = _NoTags()

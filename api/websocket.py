@@ -16,7 +16,7 @@ from ..storage import ops
 from ..storage.errors import Code
 from ..storage.jute import Malformed, Reader
 from ..storage.session import Session
-from . import messages
+from . import answers, messages
 from .browsers import is_of_another_site
 from .connection import PATIENCE, Connection, Service
 
@@ -227,19 +227,19 @@ class WebSocketConnection(Connection):
         self.session_id = session.id
         self.session_timeout = session.timeout
         self._timer.cancel()
-        self._gather(messages.connected(self._connect, session))
+        self._gather(answers.connected(self._connect, session))
         self.flush()
         self.resume()
 
     def refused(self) -> None:
         """Say that the session is over, in the answer to the connect request and in closing."""
-        self._gather(messages.answer(self._connect, 0, Code.SESSIONEXPIRED, b""))
+        self._gather(answers.answer(self._connect, 0, Code.SESSIONEXPIRED, b""))
         self._code = _SESSION_OVER
         self.close("")
 
     def reply(self, xid: int, zxid: int, error: int, body: bytes) -> None:
         """Gather an answer."""
-        self._gather(messages.answer(xid, zxid, error, body))
+        self._gather(answers.answer(xid, zxid, error, body))
         size = len(body)
         if size > _LARGE:
             self._gathered += size
@@ -250,7 +250,7 @@ class WebSocketConnection(Connection):
 
     def event(self, kind: int, path: bytes, zxid: int) -> None:
         """Gather a watch's event."""
-        self._gather(messages.event(kind, path, zxid))
+        self._gather(answers.event(kind, path, zxid))
 
     def _gather(self, item: bytes) -> None:
         if not self._out:
@@ -319,7 +319,7 @@ class WebSocketConnection(Connection):
 def _framed(items: list[bytes], size: int) -> bytes:
     """WebSocket messages of these items, as few as may be; size is that of all."""
     if size <= _MESSAGE or len(items) == 1:
-        head = messages.array_head(len(items))
+        head = answers.array_head(len(items))
         size += len(head)
         if size < 126:
             frame = _SHORT(_BINARY, size)

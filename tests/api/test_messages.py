@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from znoded.api import messages
-from znoded.api.messages import ERRORS, EVENTS, STAT_FIELDS, WATCHES, answer, decode, xid_of
+from znoded.api import answers, messages
+from znoded.api.answers import ERRORS, EVENTS, STAT_FIELDS, answer
+from znoded.api.messages import WATCHES, decode, xid_of
 from znoded.storage import acl as acls
 from znoded.storage import multi, ops
 from znoded.storage.acl import Acl
@@ -279,15 +280,15 @@ class TestAnswers:
     @given(XIDS, LONGS, st.integers(1, 1 << 30), st.binary(min_size=16, max_size=16))
     def test_to_connect(self, xid: int, session: int, timeout: int, password: bytes) -> None:
         (found,) = decode(cbor2.dumps([[xid, "connect", {"timeout": 1}]]))
-        wire = messages.connected(found.number, Session(session, timeout, password))
+        wire = answers.connected(found.number, Session(session, timeout, password))
         told = {"session": session, "timeout": timeout, "password": password}
         assert cbor2.loads(wire) == [xid, 0, 0, told]
 
     @given(TEXTS, st.integers(-1, 1 << 60))
     def test_events(self, path: str, zxid: int) -> None:
         for kind, name in EVENTS.items():
-            assert cbor2.loads(messages.event(kind, path.encode(), zxid)) == [None, max(zxid, 0), name, path]
+            assert cbor2.loads(answers.event(kind, path.encode(), zxid)) == [None, max(zxid, 0), name, path]
 
     @pytest.mark.parametrize("count", [0, 1, 23, 24, 70_000])
     def test_are_joined_in_an_array(self, count: int) -> None:
-        assert cbor2.loads(messages.array_head(count) + b"\0" * count) == [0] * count
+        assert cbor2.loads(answers.array_head(count) + b"\0" * count) == [0] * count

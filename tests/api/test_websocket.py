@@ -581,7 +581,7 @@ class TestBadInput:
         asyncio.run(session())
 
 
-async def deaf(address: tuple[str, int], timeout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def deaf(address: tuple[str, int], patience: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A client with a session, that reads little of what it is sent."""
     reader, writer = await asyncio.open_connection(*address, limit=1 << 16)
     writer.write(
@@ -589,7 +589,7 @@ async def deaf(address: tuple[str, int], timeout: int) -> tuple[asyncio.StreamRe
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(frame(cbor2.dumps([[0, "connect", {"timeout": timeout}]])))
+    writer.write(frame(cbor2.dumps([[0, "connect", {"timeout": patience}]])))
     return reader, writer
 
 
