@@ -16,7 +16,12 @@ from setuptools.errors import BaseError, CompileError, LinkError
 HOT = (
     "api/answers.py",
     "api/connection.py",
+    "api/exchange.py",
+    "api/forms.py",
+    "api/http_connection.py",
     "api/messages.py",
+    "api/rest.py",
+    "api/rest_ops.py",
     "api/zookeeper.py",
     "consensus/standalone.py",
     "daemon/limits.py",

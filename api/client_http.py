@@ -6,9 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
 from typing import Final, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion10, StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
 
 from . import rest, websocket
 from .certificates import introduce
@@ -20,6 +25,8 @@ from .http_quiet import Quiet
 
 _IDLE: Final = 30.0
 """Seconds that a client may take for a request, may leave between two, and may read nothing of an answer."""
+_NO_CONTENT: Final = 204
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -96,6 +103,51 @@ class _Protocol(web.RequestHandler):
         self.lost = lost
 
 
+class _Whole(web.StreamResponse):
+    """An answer that goes out in one write: web.Response takes twice as long for the same bytes."""
+
+    def __init__(self, request: web.BaseRequest, answer: Answer) -> None:
+        self._keeps = request.keep_alive and not answer.ends
+        body = answer.body
+        head = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nZxid: {answer.zxid}\r\n"]
+        if answer.kind:
+            head.append(f"Content-Type: {answer.kind}\r\n")
+        for name, value in answer.headers.items():
+            head.append(f"{name}: {value}\r\n")
+        if answer.status != _NO_CONTENT:
+            head.append(f"Content-Length: {len(body)}\r\n")
+        if not self._keeps:
+            head.append("Connection: close\r\n")
+        elif request.version == HttpVersion10:
+            head.append("Connection: keep-alive\r\n")
+        head.append(_end_of_head(int(time())))
+        self._bytes = "".join(head).encode()
+        if request.method != "HEAD":
+            self._bytes += body
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another request may follow."""
+        return self._keeps
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it, and wait until the client has read most of it."""
+        transport = request.transport
+        if transport is None:
+            return None
+        transport.write(self._bytes)
+        await request.writer.drain()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """It has gone out."""
+
+
+@lru_cache(maxsize=1)
+def _end_of_head(second: int) -> str:
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: znoded\r\n\r\n"
+
+
 class _Server(web.Server):
     def __init__(self, service: Service, dirty: list[Connection], limit: int) -> None:
         super().__init__(self._handle)
@@ -128,10 +180,7 @@ class _Server(web.Server):
         answer = await rest.serve(incoming)
         if isinstance(answer, Stream):
             return await _stream(request, answer)
-        response = web.Response(body=answer.body, status=answer.status, headers=_headers(answer))
-        if answer.ends:
-            response.force_close()
-        return response
+        return _Whole(request, answer)
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """The body, in good time and of a size that a znode may have; raises Fault."""
@@ -166,18 +215,10 @@ class _Server(web.Server):
         return b"".join(pieces)
 
 
-def _headers(answer: Answer | Stream) -> dict[str, str]:
-    headers = {"Zxid": str(answer.zxid)}
-    if answer.kind:
-        headers["Content-Type"] = answer.kind
-    if isinstance(answer, Answer) and answer.headers:
-        headers.update(answer.headers)
-    return headers
-
-
 async def _stream(request: web.BaseRequest, stream: Stream) -> web.StreamResponse:
     """Send what comes until it ends, and the connection with it: it has watches."""
-    response = web.StreamResponse(headers=_headers(stream) | {"Cache-Control": "no-store"})
+    headers = {"Zxid": str(stream.zxid), "Content-Type": stream.kind, "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
     response.force_close()
     with suppress(ConnectionError):  # the client has enough
         await response.prepare(request)

@@ -87,7 +87,9 @@ class Exchange:
     def settle(self) -> None:
         """Look at the headers: who asks, and for which form."""
         headers = self.incoming.headers
-        if is_of_another_site(self.incoming.method, headers):
+        if ("Origin" in headers or "Sec-Fetch-Site" in headers) and is_of_another_site(
+            self.incoming.method, headers
+        ):
             raise Fault(403, "a page of another site asked for this")
         accept = headers.get("Accept")
         if accept is not None and accept != "*/*":

@@ -40,12 +40,14 @@ class Fault(Exception):
         self.headers = headers or {}
 
 
-_NAMES: Final = (
+STAT_NAMES: Final = (
     "czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "ephemeralOwner", "dataLength",
     "numChildren", "pzxid",
 )  # fmt: skip
 """The Stat's fields, in the order of the wire, as the gateway's ZStat names them."""
-_STAT: Final = ",".join(f'"{name}":%d' for name in _NAMES) + "}"
+_quote: Final = json.encoder.encode_basestring_ascii
+"""A text as dumps() writes it, without the way there."""
+_STAT: Final = ",".join(f'"{name}":%d' for name in STAT_NAMES) + "}"
 _PERMISSIONS: Final = {"c": acls.CREATE, "d": acls.DELETE, "r": acls.READ, "w": acls.WRITE, "a": acls.ADMIN}
 _OFFERED: Final = tuple(Form)
 
@@ -75,6 +77,7 @@ def negotiate(accept: str) -> Form | None:
     return liked if most else None
 
 
+@lru_cache(maxsize=256)
 def form_of(content_type: str) -> Form:
     """The form of a body with that Content-Type; raises Fault."""
     kind = content_type.partition(";")[0].strip().lower()
@@ -107,16 +110,16 @@ def node(form: Form, path: str, uri: str, stat: bytes, data: bytes | None, data_
     if data is None:
         value = ""
     elif data_format == "utf8":
-        value = f'"dataUtf8":{json.dumps(data.decode(errors="replace"))},'
+        value = f'"dataUtf8":{_quote(data.decode(errors="replace"))},'
     else:
         value = f'"data64":"{b64encode(data).decode()}",'
-    head = f'{{"path":{json.dumps(path)},"uri":{json.dumps(uri)},{value}'
+    head = f'{{"path":{_quote(path)},"uri":{_quote(uri)},{value}'
     return (head + _STAT % STAT.unpack(stat)).encode()
 
 
 def fields(stat: bytes) -> dict[str, object]:
     """A Stat as on the wire, by name."""
-    return dict(zip(_NAMES, STAT.unpack(stat), strict=True))
+    return dict(zip(STAT_NAMES, STAT.unpack(stat), strict=True))
 
 
 def entries(acl: list[Acl]) -> list[dict[str, str]]:

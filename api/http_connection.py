@@ -50,7 +50,8 @@ class HttpConnection(Connection):
         self._waiter: asyncio.Future[None] | None = None
         self._free = asyncio.Event()
         self._free.set()
-        self._reason: str | None = None
+        self._is_lost = False
+        self._reason = ""
 
     def identify(self, credentials: bytes | None) -> bool:
         """Requests from now on are those of user:password, or of nobody in particular; False if that
@@ -71,8 +72,8 @@ class HttpConnection(Connection):
         """Have a request served, for that session if it is not 0; raises Lost."""
         if self.held:
             await self._free.wait()
-        if self._reason is not None:
-            raise Lost(self._reason)
+        if self._is_lost:
+            raise self._lost()
         self.session_id = session
         self.heard = monotonic()
         self.packets_received += 1
@@ -83,7 +84,7 @@ class HttpConnection(Connection):
             await self._wait()
         reply, self._reply = self._reply, None
         if reply is None:
-            raise Lost(self._reason or "")
+            raise self._lost()
         return reply
 
     async def begin(self, lifetime: int) -> Session:
@@ -96,7 +97,7 @@ class HttpConnection(Connection):
             await self._wait()
         session, self._session = self._session, None
         if session is None:
-            raise Lost(self._reason or "")
+            raise self._lost()
         return session
 
     def living(self, session: int) -> Session | None:
@@ -120,7 +121,7 @@ class HttpConnection(Connection):
     def gone(self) -> None:
         """The client has closed the connection."""
         self.waiting.clear()
-        self._reason = self._reason or "the client has closed the connection"
+        self._is_lost = True
         self._wake()
         self.end_stream()
         self._service.gone(self)
@@ -168,7 +169,8 @@ class HttpConnection(Connection):
 
     def close(self, reason: str) -> None:
         """Give up what is being asked, and the connection once that is told."""
-        self._reason = reason or "the server is stopping"
+        self._is_lost = True
+        self._reason = reason
         self._service.closing(self, reason)
         self._wake()
         self._free.set()
@@ -176,9 +178,12 @@ class HttpConnection(Connection):
         # The answer that says so goes out first.
         asyncio.get_running_loop().call_soon(self._transport.close)
 
+    def _lost(self) -> Lost:
+        return Lost(self._reason or "the server is stopping")
+
     async def _wait(self) -> None:
         """Until there is an answer, or none to be had."""
-        if self._reason is None:
+        if not self._is_lost:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
