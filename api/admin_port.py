@@ -123,9 +123,13 @@ class _Lasting(asyncio.Protocol):
         transport = self._handler.transport
         if transport is None or transport.get_extra_info("sslcontext") is not None:
             return False
-        self._handler.close()
-        self._ending = asyncio.get_running_loop().create_task(self._handler.shutdown(None))
+        self._ending = asyncio.get_running_loop().create_task(self._end())
         return True
+
+    async def _end(self) -> None:
+        await asyncio.sleep(0)  # the handler's task must have begun: only a wait under way can be ended
+        self._handler.close()
+        await self._handler.shutdown(None)
 
 
 def http(server: ServerView) -> Http:

@@ -6,13 +6,12 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from ..daemons import LINE, Daemon, until
+from ..daemons import Daemon, until
 from ..zookeeper.raw import (
     Acl,
     Closed,
@@ -30,6 +29,23 @@ from ..zookeeper.raw import (
     long,
     text,
 )
+from .strangers import (
+    MB,
+    OPEN,
+    Canary,
+    ask,
+    connected,
+    create,
+    framed,
+    get,
+    log_of,
+    port_of,
+    push,
+    served,
+    session,
+    unharmed,
+    word,
+)
 
 MAX_BUFFER = 0xFFFFF
 PER_ADDRESS = 100
@@ -44,65 +60,18 @@ IMPATIENT = """
 from znoded.api import port, zookeeper
 port.PATIENCE = zookeeper._PATIENCE = 1.0
 """
-MB = 1 << 20
-OPEN = acls([Acl(31, "world", "anyone")])
 CONNECT = int_(0) + long(0) + int_(4000) + long(0) + blob(bytes(16)) + bool_(False)
-
-
-class Canary(threading.Thread):
-    """An ordinary client, from an address of its own: it writes and reads one znode, on and on."""
-
-    def __init__(self, server: tuple[str, int]) -> None:
-        super().__init__(daemon=True)
-        self._connection = session(server, "127.0.0.9")
-        self._ended = threading.Event()
-        self.rounds = 0
-        self.longest = 0.0
-        self.failure: object = None
-
-    def run(self) -> None:
-        ask(self._connection, Op.create, text("/canary") + blob(b"") + OPEN + int_(0))
-        while not self._ended.is_set():
-            value = blob(b"%d" % self.rounds)
-            began = time.monotonic()
-            written = ask(self._connection, Op.setData, text("/canary") + value + int_(-1))
-            read = ask(self._connection, Op.getData, text("/canary") + bool_(False))
-            self.longest = max(self.longest, time.monotonic() - began)
-            if not (written.err == read.err == 0 and read.body.startswith(value)):
-                self.failure = written, read
-                return
-            self.rounds += 1
-
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
-        self._connection.drop()
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    server = Daemon(tmp_path_factory.mktemp("hostile"), SETTINGS, IMPATIENT)
-    server.start()
-    yield server
-    assert server.stop() == 0
-    assert not [line for line in server.log.splitlines() if not LINE.match(line)]
-    assert not [line for line in server.log.splitlines() if "ERROR" in line or "Traceback" in line]
-    server.restart()
-    server.kill()
+    yield from unharmed(Daemon(tmp_path_factory.mktemp("hostile"), SETTINGS, IMPATIENT))
 
 
 @pytest.fixture(autouse=True)
 def canary(daemon: Daemon, record_property: Callable[[str, object], None]) -> Iterator[Canary]:
     """Is served all through a test, and after it."""
-    daemon.mark = len(daemon.log)
-    bird = Canary(daemon.address)
-    bird.start()
-    yield bird
-    rounds = bird.rounds
-    until(lambda: bird.rounds > rounds + 1 or bird.failure or not bird.is_alive(), "an answer to the canary")
-    bird.end()
-    assert bird.failure is None
-    record_property("longest_round_of_the_canary", bird.longest)
+    yield from served(daemon, record_property)
 
 
 @pytest.fixture
@@ -111,69 +80,6 @@ def client(daemon: Daemon) -> Iterator[Connection]:
     connection = session(daemon.address)
     yield connection
     connection.drop()
-
-
-def connected(server: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> Connection:
-    """A connection from that address; buffer: bytes for what it has sent, and for what it has not read."""
-    sock = socket.socket()
-    sock.settimeout(10)
-    if buffer:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.bind((source, 0))
-    sock.connect(server)
-    return Connection(sock)
-
-
-def session(server: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> Connection:
-    connection = connected(server, source, buffer)
-    assert isinstance(connection.connect(30_000, 0, bytes(16), 0), Granted)
-    return connection
-
-
-def ask(connection: Connection, op: int, body: bytes = b"") -> Reply:
-    """A request and its answer."""
-    xid = connection.send(op, body)
-    answer = connection.read()
-    assert isinstance(answer, Reply), answer
-    assert answer.xid == xid
-    return answer
-
-
-def create(path: str, data: bytes = b"", acl: bytes = OPEN, flags: int = 0) -> bytes:
-    return text(path) + blob(data) + acl + int_(flags)
-
-
-def get(path: str) -> bytes:
-    return text(path) + bool_(False)
-
-
-def framed(xid: int, op: int, body: bytes) -> bytes:
-    return int_(8 + len(body)) + int_(xid) + int_(op) + body
-
-
-def port_of(connection: Connection) -> int:
-    port: int = connection.sock.getsockname()[1]
-    return port
-
-
-def log_of(daemon: Daemon, port: int) -> list[str]:
-    """The lines of this test about the connection from that port."""
-    return [line for line in daemon.log[daemon.mark :].splitlines() if f"port {port}:" in line]
-
-
-def push(connection: Connection, data: bytes, times: int) -> int:
-    """Send data so many times, or until the server takes no more for a while; how often it was sent."""
-    connection.sock.settimeout(0.3)
-    for sent in range(times):
-        at = 0
-        try:
-            while at < len(data):
-                at += connection.sock.send(data[at:])
-        except OSError:
-            return sent
-    return times
 
 
 class TestConnections:
@@ -370,12 +276,6 @@ class TestThoseWhoDoNotRead:
         until(lambda: f"session {stuck.session:#x} expired" in daemon.log, "the expiry")
         until(lambda: f"127.0.0.7:{port_of(stuck)}" not in word(daemon, b"cons"), "the end")
         stuck.drop()
-
-
-def word(daemon: Daemon, name: bytes) -> str:
-    with socket.create_connection(daemon.address, 10) as sock:
-        sock.sendall(name)
-        return b"".join(iter(lambda: sock.recv(1 << 16), b"")).decode()
 
 
 MALFORMED = [
