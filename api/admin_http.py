@@ -5,7 +5,6 @@ An answer has the command's own keys, then `command` and `error`, as AdminServer
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
@@ -31,6 +30,7 @@ from .commands import (
     WatchesBySession,
 )
 from .http_quiet import Quiet
+from .sending import send
 from .snapshot import METHODS, NAMES, Snapshots
 from .view import Scalar, ServerView
 
@@ -117,26 +117,9 @@ async def _not_allowed(request: web.Request, name: str, methods: tuple[str, ...]
 async def _send(
     request: web.Request, status: int, fields: _Fields, headers: Mapping[str, str] = MappingProxyType({})
 ) -> web.StreamResponse:
-    """An answer in chunks, each when the one before has gone out. A client that reads nothing for PATIENCE
-    seconds is dropped."""
     response = web.StreamResponse(status=status, headers={**headers, "Content-Type": "application/json"})
-    if request.transport is not None:
-        request.transport.set_write_buffer_limits(*words.FULL)  # so that drained means: everything is out
-    writer = await response.prepare(request)
-    if writer is None or request.method == "HEAD":
-        return response
-    try:
-        async with aclosing(words.chunks(_document(fields))) as chunks:
-            async for chunk in chunks:
-                async with asyncio.timeout(words.PATIENCE):
-                    await response.write(chunk)
-                    await writer.drain()
-        async with asyncio.timeout(words.PATIENCE):
-            await response.write_eof()
-    except TimeoutError:
-        _log.warning("%s does not read its answer: closed", request.remote)
-        if request.transport is not None:
-            request.transport.abort()
+    async with aclosing(words.chunks(_document(fields))) as chunks:
+        await send(request, response, chunks)
     return response
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, closing
 from time import monotonic
 from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
 
-from . import words
+from .sending import send
 from .view import BackupView, ServerView
 
 NAMES: Final = ("snapshot", "snap")
@@ -62,36 +62,28 @@ class Snapshots:
         response = web.StreamResponse(headers=told)
         response.content_type = "application/octet-stream"
         response.headers["Content-Disposition"] = f'attachment; filename="znoded-{backup.zxid:x}.backup"'
-        if request.transport is not None:
-            request.transport.set_write_buffer_limits(0)  # so that drained means: everything is out
-        writer = await response.prepare(request)
-        if writer is None or request.method == "HEAD":
+        if request.method == "HEAD":
             return response
         began = monotonic()
         _log.info("snapshot for %s: %d znodes, zxid %#x", request.remote, backup.node_count, backup.zxid)
         try:
-            for chunk in backup:
-                async with asyncio.timeout(words.PATIENCE):
-                    await response.write(chunk)
-                    await writer.drain()
-                await asyncio.sleep(0)
-            async with asyncio.timeout(words.PATIENCE):
-                await response.write_eof()
-        except (TimeoutError, ConnectionError) as error:
-            why = "it does not read" if isinstance(error, TimeoutError) else "it left"
-            _log.warning("snapshot for %s: %s, given up after %d bytes", request.remote, why, backup.size)
-            if request.transport is not None:
-                request.transport.abort()
-        else:
+            async with aclosing(_slices(backup)) as slices:
+                whole = await send(request, response, slices)
+        except ConnectionError:
+            whole = False
+        if whole:
             seconds = monotonic() - began
-            _log.info(
-                "snapshot for %s: %d rows, %d bytes in %.1f s",
-                request.remote,
-                backup.rows,
-                backup.size,
-                seconds,
-            )
+            size = f"{backup.rows} rows, {backup.size} bytes"
+            _log.info("snapshot for %s: %s in %.1f s", request.remote, size, seconds)
+        else:
+            _log.warning("snapshot for %s: given up after %d bytes", request.remote, backup.size)
         return response
+
+
+async def _slices(backup: BackupView) -> AsyncGenerator[bytes, None]:
+    for chunk in backup:
+        yield chunk
+        await asyncio.sleep(0)
 
 
 def _answer(

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
-from znoded.api import admin_http, words
+from znoded.api import sending, words
 from znoded.api.admin_port import AdminPort, http
 from znoded.api.commands import COMMANDS, lead
 from znoded.storage.watches import DATA
@@ -399,7 +399,7 @@ class TestLongAnswers:
 
         async def session() -> int:
             told = asyncio.Event()
-            monkeypatch.setattr(admin_http._log, "warning", lambda *_: told.set())
+            monkeypatch.setattr(sending._log, "warning", lambda *_: told.set())
             async with Admin(server) as admin:
                 await admin.http.protocol()
                 connection = await admin.connect()

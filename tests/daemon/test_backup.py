@@ -26,6 +26,7 @@ from znoded.storage.engine import open_engine
 from znoded.storage.log import Log
 from znoded.storage.state import META, zxid_in
 
+from ..certificates import Authority
 from ..daemons import Daemon, free_port
 from ..zookeeper.raw import Acl, Connection, Granted, Op, acls, blob, bool_, int_, text
 from .test_process import acknowledged, ask, children, create, load, session
@@ -45,15 +46,13 @@ class House:
         self.made: list[Daemon] = []
         self.admin: dict[Daemon, str] = {}
 
-    def server(self) -> Daemon:
+    def server(self, *settings: str) -> Daemon:
         folder = self._folder / f"server{len(self.made)}"
         folder.mkdir()
         port = free_port()
-        daemon = Daemon(
-            folder,
-            f"tickTime=100\nminSessionTimeout=200\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n"
-            f"admin.serverPort={port}\nadmin.tokenFile={self.token}",
-        )
+        admin = (f"admin.serverPort={port}", f"admin.tokenFile={self.token}")
+        limits = ("tickTime=100", "minSessionTimeout=200", "maxSessionTimeout=60000", "maxClientCnxns=0")
+        daemon = Daemon(folder, "\n".join((*limits, *admin, *settings)))
         self.made.append(daemon)
         self.admin[daemon] = f"http://127.0.0.1:{port}"
         return daemon
@@ -159,6 +158,16 @@ class TestBothWays:
         new.stop()
         with closing(Log(new.data / "log")) as log:
             assert log.first_zxid == told["zxid"] + 1
+
+    def test_over_tls(self, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ca = Authority(tmp_path)
+        daemon = house.server("admin.forceHttps=true", f"ssl.keyStore.location={ca.issue('127.0.0.1')}")
+        house.admin[daemon] = house.admin[daemon].replace("http:", "https:")
+        daemon.start()
+        fill(daemon.address)
+        assert "certificate verify failed" in house.backup(daemon).stderr
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca.trusted))
+        assert house.backup(daemon).exit_code == 0
 
     def test_a_client_that_has_seen_more_is_turned_away(self, house: House) -> None:
         old, new = house.server(), house.server()
