@@ -133,6 +133,8 @@ class BackupReader:
             self.header = Header(made, row, unpack_meta(row))
         except (struct.error, IndexError):
             raise self._damaged(0) from None
+        except OtherFormat as error:
+            raise OtherFormat(f"{name}: {error}") from None
         self.size = _HEADER.size + length
 
     def __iter__(self) -> Iterator[list[Row]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,13 @@ class TestDamage:
 
         with pytest.raises(BackupDamaged, match=f"damaged at offset {len(header)}"):
             list(BackupReader(chunks(), "a file"))
+
+    def test_rows_of_another_format_say_so(self) -> None:
+        writer = BackupWriter(MemoryView(STATE), MADE)
+        row = bytes([writer.header.row[0] + 1]) + writer.header.row[1:]
+        writer.header = replace(writer.header, row=row)
+        expected = "a file: the stored rows have format 2, this version reads 1"
+        assert refused(b"".join(writer)) == expected
 
     def test_another_version_says_so(self) -> None:
         later = BACKUP[:12] + (2).to_bytes(4, "little") + BACKUP[16:]
