@@ -112,6 +112,10 @@ class WebSocketConnection(Connection):
             else:
                 if message.type is web.WSMsgType.ERROR:
                     self._service.closing(self, str(message.data))
+                self._closing = True
+                while self._turn is not None:  # what came before is done, and not answered
+                    self._turn.cancel()
+                    self._serve()
                 self._stop()
             while (self.held or self._kept > _KEPT) and not self._closing:
                 self._room.clear()
@@ -226,6 +230,8 @@ class WebSocketConnection(Connection):
         """Answer the connect request, then take what came after it."""
         self.session_id = session.id
         self.session_timeout = session.timeout
+        if self._closing:
+            return
         self._timer.cancel()
         self._gather(answers.connected(self._connect, session))
         self.flush()

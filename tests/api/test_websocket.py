@@ -196,6 +196,20 @@ class TestRequests:
 
         asyncio.run(session())
 
+    def test_count_though_the_client_does_not_wait(self, at: tuple[str, int]) -> None:
+        async def session() -> None:
+            async with connected(at) as other:
+                await other.ask("create", path="/hasty")
+                await other.ask("get", path="/hasty", watch=True)
+                async with connected(at) as client:
+                    await client.tell(*[("ping", {})] * MOST)
+                    await client.tell(*[("ping", {})] * (MOST - 1), ("set", {"path": "/hasty", "data": b"x"}))
+                    await client.socket.close()
+                item = await other.item()
+                assert isinstance(item, Event) and item.kind == "changed"
+
+        asyncio.run(session())
+
     def test_more_than_are_served_in_a_turn(self, at: tuple[str, int]) -> None:
         async def session() -> None:
             async with connected(at) as client:
