@@ -197,7 +197,8 @@ class _Server(web.Server):
                     return await self._gather(content)
             except TimeoutError:
                 raise Fault(408, f"the body did not come within {_IDLE:g} s") from None
-            except web.RequestPayloadError as error:
+            except (web.RequestPayloadError, ConnectionError, RuntimeError) as error:
+                # The latter two are how the reader tells that the client has closed the connection.
                 raise Fault(400, f"the body is malformed: {error}") from error
         raise self._too_large()
 

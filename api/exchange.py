@@ -82,17 +82,17 @@ class Exchange:
         self.zxid = -1
         """Of the last answer by the core."""
         self.place, _, query = incoming.target.partition("?")
+        if not self.place.startswith("/"):  # a proxy's way to ask (RFC 9112, section 3.2.2)
+            self.place = "/" + self.place.partition("://")[2].partition("/")[2]
         self.parameters = _parameters(query) if query else {}
 
     def settle(self) -> None:
         """Look at the headers: who asks, and for which form."""
         headers = self.incoming.headers
-        if ("Origin" in headers or "Sec-Fetch-Site" in headers) and is_of_another_site(
-            self.incoming.method, headers
-        ):
+        if is_of_another_site(self.incoming.method, headers):
             raise Fault(403, "a page of another site asked for this")
         accept = headers.get("Accept")
-        if accept is not None and accept != "*/*":
+        if accept is not None and accept != "*/*" and self.parameters.get("view") != "events":
             form = negotiate(accept)
             if form is None:
                 raise Fault(406, "answers are application/json, application/cbor or application/octet-stream")

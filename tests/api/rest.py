@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -87,6 +88,16 @@ class Rest:
         with closing(connection), connection.getresponse() as response:
             assert (response.status, response.getheader("content-type")) == (200, "text/event-stream")
             yield (json.loads(line[6:]) for line in response if line.startswith(b"data: "))
+
+    @contextmanager
+    def raw(self, buffer: int = 0) -> Iterator[socket.socket]:
+        """A socket; buffer: bytes for what it has not read."""
+        with socket.socket() as sock:
+            sock.settimeout(20)
+            if buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            sock.connect(self.address)
+            yield sock
 
     def close(self) -> None:
         self._connection.close()
