@@ -1,0 +1,1 @@
+"""ZAB, our own: election, discovery, synchronization and broadcast, in a core that does no I/O."""

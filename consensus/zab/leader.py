@@ -1,0 +1,431 @@
+"""The leader's side of ZAB: discovery, synchronization, broadcast.
+
+Junqueira, Reed, Serafini: Zab (DSN 2011), algorithms 1 to 3; ZooKeeper's Leader and LearnerHandler, and its
+TLA+ specification. A learner's log is brought up to the leader's by one stream, from where the two part:
+what came before the epoch, then NEWLEADER, then proposals as they are made.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from .history import epoch_of
+from .messages import (
+    Ack,
+    AckEpoch,
+    AckNewLeader,
+    AskBarrier,
+    Barrier,
+    Forward,
+    LeaderInfo,
+    LearnerInfo,
+    NewLeader,
+    Ping,
+    Pong,
+    Propose,
+    Record,
+    Snapshot,
+    Tail,
+    ToLeader,
+    Truncate,
+    UpToDate,
+)
+from .server import Server, majority
+
+_WINDOW: Final = 1 << 20
+"""Bytes that are on the way to a learner before it acknowledges some."""
+_RECENT: Final = 8 << 20
+"""Bytes of records that are kept in memory for learners; older ones are read from the log."""
+_BATCH: Final = 256 << 10
+_COUNTER: Final = (1 << 32) - 1
+
+
+class Phase(Enum):
+    """How far a leadership has come."""
+
+    DISCOVERY = "discovery"
+    SYNCHRONIZATION = "synchronization"
+    BROADCAST = "broadcast"
+
+
+@dataclass(slots=True)
+class Learner:
+    """A follower or observer, as its leader sees it."""
+
+    link: int
+    accepted: int
+    heard: int
+    """Ticks since it was."""
+    promised: bool = False
+    current: int = 0
+    last: int = 0
+    tails: tuple[Tail, ...] = ()
+    streaming: bool = False
+    """next is known: the stream runs."""
+    fetching: bool = False
+    next: int = 0
+    """The last zxid sent."""
+    acked: int = 0
+    told: int = 0
+    """The commit that it was told last."""
+    announced: bool = False
+    """NEWLEADER is sent."""
+    joined: bool = False
+    """And acknowledged."""
+    serving: bool = False
+    """UPTODATE is sent."""
+    sent: deque[tuple[int, int]] = field(default_factory=deque)
+    """(zxid, bytes) under way."""
+    under_way: int = 0
+    own: deque[tuple[int, int]] = field(default_factory=deque)
+    """(zxid, number) of its own transactions that are not sent yet."""
+    forwarded: int = 0
+    """The number of the next transaction that it forwards."""
+    ponged: int = 0
+
+
+class Leader:
+    """One leadership. over: it is lost; the server must look for another leader."""
+
+    def __init__(self, server: Server) -> None:
+        self.over: str | None = None
+        self.phase = Phase.DISCOVERY
+        self.epoch = 0
+        self.learners: dict[int, Learner] = {}
+        self._server = server
+        self._age = 0
+        self._beginning = server.history.last
+        """The last zxid of what the epoch begins with."""
+        self._recent: deque[Record] = deque()
+        self._recent_size = 0
+        self._recent_after = server.history.last
+        """The zxid after which recent records begin."""
+        self._round = 0
+        self._barriers: deque[tuple[int, int, int, int]] = deque()
+        """(round, learner, its number, zxid): waits for a majority's pongs."""
+        self._discover()
+
+    # inputs
+
+    def tick(self) -> None:
+        """Ping; give up without a majority."""
+        server = self._server
+        self._age += 1
+        for sid, learner in list(self.learners.items()):
+            learner.heard += 1
+            if learner.heard > (server.limits.sync if learner.serving else server.limits.init):
+                self.drop(sid)
+        if self.phase is Phase.BROADCAST:
+            if not self._has_majority():
+                self._give_up("a majority is gone")
+            elif self._age % server.limits.ping == 0:
+                self._ping()
+        elif self._age > server.limits.init:
+            self._give_up("no majority came")
+
+    def drop(self, sid: int) -> None:
+        """A learner's connection is gone, or to be closed."""
+        if self.learners.pop(sid, None) is not None:
+            self._server.ready.drop.append(sid)
+
+    def lost(self, sid: int) -> None:
+        """A connection is gone."""
+        self.learners.pop(sid, None)
+        if self.phase is Phase.BROADCAST and not self._has_majority():
+            self._give_up("a majority is gone")
+
+    def receive(self, sid: int, message: ToLeader) -> None:
+        """What a learner says."""
+        if isinstance(message, LearnerInfo):
+            self._welcome(sid, message)
+            return
+        learner = self.learners.get(sid)
+        if learner is None or learner.link != message.link:
+            return
+        learner.heard = 0
+        match message:
+            case Ack():
+                self._acked(sid, learner, message.zxid)
+            case Forward():
+                self._take(sid, learner, message)
+            case Pong():
+                learner.ponged = max(learner.ponged, message.round)
+                self._pass_barriers()
+            case AckEpoch():
+                self._promised(sid, learner, message)
+            case AckNewLeader():
+                learner.joined = True
+                self._establish()
+                self._admit(sid, learner)
+            case AskBarrier():
+                self.barrier(sid, message.number)
+
+    def propose(self, txns: list[bytes]) -> int | None:
+        """Order transactions of this server's own clients: the zxid of the first; None: not now."""
+        if self.phase is not Phase.BROADCAST:
+            return None
+        return self._propose(txns)
+
+    def barrier(self, sid: int, number: int) -> None:
+        """Find out, for a learner or this server itself, what it must have applied."""
+        self._barriers.append((self._round + 1, sid, number, self._server.commit))
+        self._ping()
+        self._pass_barriers()
+
+    def synced(self) -> None:
+        """This server's own disk has more."""
+        self._synchronize()
+        self._establish()
+        self._commit()
+
+    def records(self, sid: int, after: int, records: list[Record] | None) -> None:
+        """What the log holds beyond after; None: that is dropped already."""
+        learner = self.learners.get(sid)
+        if learner is None or not learner.fetching or learner.next != after:
+            return
+        learner.fetching = False
+        if records is None:
+            self._send_snapshot(sid, learner)
+        else:
+            self._stream(sid, learner, records)
+            self._feed(sid, learner)
+
+    def snapshot_sent(self, sid: int, zxid: int, tails: tuple[Tail, ...]) -> None:
+        """A snapshot as of zxid is on its way to a learner."""
+        learner = self.learners.get(sid)
+        if learner is not None and not learner.streaming:
+            self._server.send(sid, Snapshot(learner.link, zxid, tails))
+            self._begin_stream(sid, learner, zxid)
+
+    # discovery
+
+    def _discover(self) -> None:
+        """Choose an epoch that is greater than any that a majority has promised."""
+        server = self._server
+        accepted = [learner.accepted for sid, learner in self.learners.items() if sid in server.voters]
+        if self.epoch or not majority(len(accepted) + 1, server.voters):
+            return
+        self.epoch = max(server.promises.accepted, *accepted, 0) + 1
+        server.promise(accepted=self.epoch)
+        for sid, learner in self.learners.items():
+            server.send(sid, LeaderInfo(learner.link, self.epoch))
+        self._synchronize()
+
+    def _welcome(self, sid: int, info: LearnerInfo) -> None:
+        known = self.learners.get(sid)
+        if known is not None and known.link == info.link:
+            return
+        if self.epoch and info.accepted > self.epoch and sid in self._server.voters:
+            # It has promised another leader more. Only a greater epoch can have it back.
+            self._give_up(f"server {sid} has promised epoch {info.accepted}")
+            return
+        learner = self.learners[sid] = Learner(info.link, info.accepted, 0)
+        if self.epoch:
+            self._server.send(sid, LeaderInfo(learner.link, self.epoch))
+        else:
+            self._discover()
+
+    def _promised(self, sid: int, learner: Learner, ack: AckEpoch) -> None:
+        server = self._server
+        learner.promised = ack.counts
+        learner.current, learner.last, learner.tails = ack.current, ack.last, ack.tails
+        fresher = (ack.current, ack.last) > (server.promises.current, server.history.last)
+        if self.phase is Phase.DISCOVERY and sid in server.voters and fresher:
+            self._give_up(f"server {sid} has a fresher log")
+            return
+        if self.phase is Phase.DISCOVERY:
+            self._synchronize()
+        else:
+            self._begin(sid, learner)
+
+    # synchronization
+
+    def _synchronize(self) -> None:
+        """A majority has promised: this server's log is what the epoch begins with."""
+        server = self._server
+        promised = sum(learner.promised for sid, learner in self.learners.items() if sid in server.voters)
+        if self.phase is not Phase.DISCOVERY or not majority(promised + 1, server.voters):
+            return
+        if server.synced < server.history.last:
+            return  # the current epoch claims that the log is there: it must be so after a crash, too
+        self.phase = Phase.SYNCHRONIZATION
+        self._age = 0
+        self._beginning = server.history.last
+        server.promise(current=self.epoch)
+        for sid, learner in list(self.learners.items()):
+            if learner.tails or learner.promised:
+                self._begin(sid, learner)
+        self._establish()
+
+    def _begin(self, sid: int, learner: Learner) -> None:
+        """Find where a learner's log parts from this one (LearnerHandler.syncFollower)."""
+        server = self._server
+        common = server.history.common(learner.tails)
+        if common < server.log_begins:
+            self._send_snapshot(sid, learner)
+            return
+        if common < learner.last:
+            server.send(sid, Truncate(learner.link, common))
+        self._begin_stream(sid, learner, common)
+
+    def _send_snapshot(self, sid: int, learner: Learner) -> None:
+        learner.streaming = False
+        self._server.ready.snapshots.append(sid)
+
+    def _begin_stream(self, sid: int, learner: Learner, after: int) -> None:
+        learner.streaming = True
+        learner.next = learner.acked = after
+        learner.sent.clear()
+        learner.under_way = 0
+        self._feed(sid, learner)
+
+    def _establish(self) -> None:
+        """A majority holds what the epoch begins with: all of that is committed."""
+        server = self._server
+        joined = sum(learner.joined for sid, learner in self.learners.items() if sid in server.voters)
+        if self.phase is not Phase.SYNCHRONIZATION or not majority(joined + 1, server.voters):
+            return
+        self.phase = Phase.BROADCAST
+        self._age = 0
+        server.commit = max(server.commit, self._beginning)
+        for sid, learner in list(self.learners.items()):
+            self._admit(sid, learner)
+
+    def _admit(self, sid: int, learner: Learner) -> None:
+        if self.phase is Phase.BROADCAST and learner.joined and not learner.serving:
+            learner.serving = True
+            self._server.send(sid, UpToDate(learner.link, self._server.commit))
+
+    # broadcast
+
+    def _propose(self, txns: list[bytes]) -> int:
+        server = self._server
+        last = server.history.last
+        first = last + 1 if epoch_of(last) == self.epoch else (self.epoch << 32) + 1
+        records = [(first + at, txn) for at, txn in enumerate(txns)]
+        server.append(records)
+        for record in records:
+            self._recent.append(record)
+            self._recent_size += len(record[1])
+        while self._recent_size > _RECENT:
+            zxid, txn = self._recent.popleft()
+            self._recent_size -= len(txn)
+            self._recent_after = zxid
+        return first
+
+    def _take(self, sid: int, learner: Learner, forward: Forward) -> None:
+        first = self._propose(list(forward.txns))
+        learner.own.extend((first + at, forward.first + at) for at in range(len(forward.txns)))
+
+    def flush(self) -> None:
+        """Send what was proposed since: once for all that came together."""
+        for sid, learner in list(self.learners.items()):
+            if learner.streaming and not learner.fetching:
+                self._feed(sid, learner)
+
+    def _feed(self, sid: int, learner: Learner) -> None:
+        """Go on with a learner's stream, as far as its window allows."""
+        last = self._server.history.last
+        while learner.under_way < _WINDOW:
+            if learner.next >= self._beginning and not learner.announced:
+                learner.announced = True
+                self._server.send(sid, NewLeader(learner.link, self.epoch))
+            if learner.next >= last:
+                break
+            if learner.next < self._recent_after:
+                if not learner.fetching:
+                    learner.fetching = True
+                    self._server.ready.read.append((sid, learner.next))
+                return
+            self._stream(sid, learner, self._recent_beyond(learner.next))
+        if learner.serving and learner.told < self._server.commit:
+            self._send_records(sid, learner, ())
+
+    def _recent_beyond(self, after: int) -> list[Record]:
+        beyond: list[Record] = []
+        size = 0
+        for record in reversed(self._recent):
+            if record[0] <= after:
+                break
+            beyond.append(record)
+        beyond.reverse()
+        for at, record in enumerate(beyond):
+            size += len(record[1])
+            if size > _BATCH:
+                return beyond[: at + 1]
+        return beyond
+
+    def _stream(self, sid: int, learner: Learner, records: list[Record]) -> None:
+        """Send records, and NEWLEADER exactly behind the last that is older than the epoch."""
+        if not learner.announced:
+            records = [record for record in records if record[0] <= self._beginning]
+        self._send_records(sid, learner, tuple(records))
+
+    def _send_records(self, sid: int, learner: Learner, records: tuple[Record, ...]) -> None:
+        after = learner.next
+        own = []
+        if records:
+            learner.next = records[-1][0]
+            size = sum(len(txn) for _, txn in records)
+            learner.sent.append((learner.next, size))
+            learner.under_way += size
+            while learner.own and learner.own[0][0] <= learner.next:
+                own.append(learner.own.popleft())
+        commit = min(self._server.commit, learner.next) if self.phase is Phase.BROADCAST else 0
+        learner.told = max(learner.told, commit)
+        self._server.send(sid, Propose(learner.link, after, records, commit, tuple(own)))
+
+    def _acked(self, sid: int, learner: Learner, zxid: int) -> None:
+        learner.acked = max(learner.acked, zxid)
+        while learner.sent and learner.sent[0][0] <= zxid:
+            learner.under_way -= learner.sent.popleft()[1]
+        self._commit()
+        if not learner.fetching and learner.streaming:
+            self._feed(sid, learner)
+
+    def _commit(self) -> None:
+        """Whatever a majority has on disk is committed; and with it all that came before."""
+        server = self._server
+        if self.phase is not Phase.BROADCAST:
+            return
+        acked = [
+            learner.acked for sid, learner in self.learners.items() if sid in server.voters and learner.joined
+        ]
+        durable = sorted((server.synced, *acked), reverse=True)
+        needed = len(server.voters) // 2
+        if len(durable) > needed:
+            server.commit = max(server.commit, durable[needed])
+
+    # life signs and barriers
+
+    def _ping(self) -> None:
+        self._round += 1
+        commit = self._server.commit
+        for sid, learner in self.learners.items():
+            told = min(commit, learner.next) if self.phase is Phase.BROADCAST and learner.streaming else 0
+            learner.told = max(learner.told, told)
+            self._server.send(sid, Ping(learner.link, self._round, told))
+
+    def _pass_barriers(self) -> None:
+        server = self._server
+        pongs = [learner.ponged for sid, learner in self.learners.items() if sid in server.voters]
+        while self._barriers:
+            round_, sid, number, zxid = self._barriers[0]
+            if not majority(1 + sum(pong >= round_ for pong in pongs), server.voters):
+                break
+            self._barriers.popleft()
+            if sid == server.me:
+                server.ready.barriers.append((number, zxid))
+            elif sid in self.learners:
+                server.send(sid, Barrier(self.learners[sid].link, number, zxid))
+
+    def _has_majority(self) -> bool:
+        server = self._server
+        return majority(1 + sum(sid in server.voters for sid in self.learners), server.voters)
+
+    def _give_up(self, why: str) -> None:
+        if self.over is None:
+            self.over = why
