@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from .election import Election
-from .leader import Leader, Phase
+from .leader import Leader
 from .learner import Learner
 from .messages import LearnerInfo, Message, Notification, Record, Tail, ToLeader, ToLearner
 from .ready import Promises, Ready
@@ -65,7 +65,7 @@ class Core:
     def serving(self) -> bool:
         """Whether clients can be served: a majority stands behind the epoch."""
         if self.leader is not None:
-            return self.leader.phase is Phase.BROADCAST
+            return self.leader.serving
         return self.learner is not None and self.learner.serving
 
     @property
@@ -140,12 +140,8 @@ class Core:
         """Have transactions ordered; their numbers, by which Ready.own or Ready.refused tells of them."""
         numbers = range(self._number, self._number + len(txns))
         self._number = numbers.stop
-        if self.leader is not None:
-            first = self.leader.propose(txns)
-            if first is None:
-                self.server.ready.refused.extend(numbers)
-            else:
-                self.server.ready.own.extend((first + at, number) for at, number in enumerate(numbers))
+        if self.leader is not None and self.leader.serving:
+            self.leader.propose(self.server.me, numbers.start, txns)
         elif self.learner is not None and self.learner.serving:
             self.learner.propose(numbers.start, txns)
         else:
@@ -157,7 +153,7 @@ class Core:
         """Ask for a barrier; the number by which Ready.barriers tells of it."""
         number = self._number
         self._number += 1
-        if self.leader is not None and self.leader.phase is Phase.BROADCAST:
+        if self.leader is not None and self.leader.serving:
             self.leader.barrier(self.server.me, number)
         elif self.learner is not None and self.learner.serving:
             self.learner.barrier(number)
@@ -203,6 +199,10 @@ class Core:
 
     def _look(self, reason: str) -> None:
         self.reason = reason
+        if self.leader is not None:
+            for sid, first, txns in self.leader.held:
+                if sid == self.server.me:
+                    self.server.ready.refused.extend(range(first, first + len(txns)))
         self.leader = self.learner = None
         self._election.begin(self.server.promises.current, self.server.history.last)
 

@@ -40,7 +40,7 @@ _WINDOW: Final = 1 << 20
 _RECENT: Final = 8 << 20
 """Bytes of records that are kept in memory for learners; older ones are read from the log."""
 _BATCH: Final = 256 << 10
-_COUNTER: Final = (1 << 32) - 1
+_MASK: Final = (1 << 32) - 1
 
 
 class Phase(Enum):
@@ -60,7 +60,8 @@ class Learner:
     heard: int
     """Ticks since it was."""
     promised: bool = False
-    current: int = 0
+    answered: int = 0
+    """The epoch of its last ACKEPOCH."""
     last: int = 0
     tails: tuple[Tail, ...] = ()
     streaming: bool = False
@@ -88,10 +89,16 @@ class Learner:
 
 
 class Leader:
-    """One leadership. over: it is lost; the server must look for another leader."""
+    """One leadership. over: it is lost; the server must look for another leader. serving: a majority
+    stands behind it.
+
+    When the epoch's zxids are used up, it goes through its phases once more under a greater epoch, with
+    the learners that it has; what is proposed meanwhile waits.
+    """
 
     def __init__(self, server: Server) -> None:
         self.over: str | None = None
+        self.serving = False
         self.phase = Phase.DISCOVERY
         self.epoch = 0
         self.learners: dict[int, Learner] = {}
@@ -106,6 +113,8 @@ class Leader:
         self._round = 0
         self._barriers: deque[tuple[int, int, int, int]] = deque()
         """(round, learner, its number, zxid): waits for a majority's pongs."""
+        self.held: list[tuple[int, int, list[bytes]]] = []
+        """(server, its first number, transactions) that wait for a new epoch."""
         self._discover()
 
     # inputs
@@ -118,10 +127,10 @@ class Leader:
             learner.heard += 1
             if learner.heard > (server.limits.sync if learner.serving else server.limits.init):
                 self.drop(sid)
-        if self.phase is Phase.BROADCAST:
-            if not self._has_majority():
-                self._give_up("a majority is gone")
-            elif self._age % server.limits.ping == 0:
+        if self.serving and not self._has_majority():
+            self._give_up("a majority is gone")
+        elif self.phase is Phase.BROADCAST:
+            if self._age % server.limits.ping == 0:
                 self._ping()
         elif self._age > server.limits.init:
             self._give_up("no majority came")
@@ -134,7 +143,7 @@ class Leader:
     def lost(self, sid: int) -> None:
         """A connection is gone."""
         self.learners.pop(sid, None)
-        if self.phase is Phase.BROADCAST and not self._has_majority():
+        if self.serving and not self._has_majority():
             self._give_up("a majority is gone")
 
     def receive(self, sid: int, message: ToLeader) -> None:
@@ -150,24 +159,35 @@ class Leader:
             case Ack():
                 self._acked(sid, learner, message.zxid)
             case Forward():
-                self._take(sid, learner, message)
+                self.propose(sid, message.first, list(message.txns))
             case Pong():
                 learner.ponged = max(learner.ponged, message.round)
                 self._pass_barriers()
             case AckEpoch():
                 self._promised(sid, learner, message)
-            case AckNewLeader():
+            case AckNewLeader() if message.epoch == self.epoch:
                 learner.joined = True
                 self._establish()
                 self._admit(sid, learner)
             case AskBarrier():
                 self.barrier(sid, message.number)
 
-    def propose(self, txns: list[bytes]) -> int | None:
-        """Order transactions of this server's own clients: the zxid of the first; None: not now."""
-        if self.phase is not Phase.BROADCAST:
-            return None
-        return self._propose(txns)
+    def propose(self, sid: int, first: int, txns: list[bytes]) -> None:
+        """Order transactions of a server's clients, which it numbers from first on."""
+        server = self._server
+        last = server.history.last
+        used = last & _MASK if epoch_of(last) == self.epoch else 0
+        if self.phase is not Phase.BROADCAST or used + len(txns) > server.limits.zxids:
+            self.held.append((sid, first, txns))
+            if self.phase is Phase.BROADCAST:
+                self._renew()
+            return
+        zxid = (self.epoch << 32) + used + 1
+        records = [(zxid + at, txn) for at, txn in enumerate(txns)]
+        server.append(records)
+        own = server.ready.own if sid == server.me else self.learners[sid].own
+        own.extend((zxid + at, first + at) for at in range(len(txns)))
+        self._remember(records)
 
     def barrier(self, sid: int, number: int) -> None:
         """Find out, for a learner or this server itself, what it must have applied."""
@@ -206,12 +226,23 @@ class Leader:
         """Choose an epoch that is greater than any that a majority has promised."""
         server = self._server
         accepted = [learner.accepted for sid, learner in self.learners.items() if sid in server.voters]
-        if self.epoch or not majority(len(accepted) + 1, server.voters):
-            return
-        self.epoch = max(server.promises.accepted, *accepted, 0) + 1
-        server.promise(accepted=self.epoch)
+        if not self.epoch and majority(len(accepted) + 1, server.voters):
+            self._lead(max(server.promises.accepted, *accepted, 0) + 1)
+
+    def _renew(self) -> None:
+        """Go on under the next epoch."""
+        self.phase = Phase.DISCOVERY
+        self._age = 0
+        for learner in self.learners.values():
+            learner.promised = learner.streaming = learner.fetching = False
+            learner.announced = learner.joined = learner.serving = False
+        self._lead(self.epoch + 1)
+
+    def _lead(self, epoch: int) -> None:
+        self.epoch = epoch
+        self._server.promise(accepted=epoch)
         for sid, learner in self.learners.items():
-            server.send(sid, LeaderInfo(learner.link, self.epoch))
+            self._server.send(sid, LeaderInfo(learner.link, epoch))
         self._synchronize()
 
     def _welcome(self, sid: int, info: LearnerInfo) -> None:
@@ -230,8 +261,10 @@ class Leader:
 
     def _promised(self, sid: int, learner: Learner, ack: AckEpoch) -> None:
         server = self._server
+        if ack.epoch != self.epoch:
+            return
         learner.promised = ack.counts
-        learner.current, learner.last, learner.tails = ack.current, ack.last, ack.tails
+        learner.answered, learner.last, learner.tails = ack.epoch, ack.last, ack.tails
         fresher = (ack.current, ack.last) > (server.promises.current, server.history.last)
         if self.phase is Phase.DISCOVERY and sid in server.voters and fresher:
             self._give_up(f"server {sid} has a fresher log")
@@ -256,7 +289,7 @@ class Leader:
         self._beginning = server.history.last
         server.promise(current=self.epoch)
         for sid, learner in list(self.learners.items()):
-            if learner.tails or learner.promised:
+            if learner.answered == self.epoch:
                 self._begin(sid, learner)
         self._establish()
 
@@ -277,7 +310,8 @@ class Leader:
 
     def _begin_stream(self, sid: int, learner: Learner, after: int) -> None:
         learner.streaming = True
-        learner.next = learner.acked = after
+        learner.next = after
+        learner.acked = 0  # its log may hold more than its disk
         learner.sent.clear()
         learner.under_way = 0
         self._feed(sid, learner)
@@ -290,9 +324,14 @@ class Leader:
             return
         self.phase = Phase.BROADCAST
         self._age = 0
+        self.serving = True
         server.commit = max(server.commit, self._beginning)
         for sid, learner in list(self.learners.items()):
             self._admit(sid, learner)
+        held, self.held = self.held, []
+        for sid, first, txns in held:
+            if sid == server.me or sid in self.learners:
+                self.propose(sid, first, txns)
 
     def _admit(self, sid: int, learner: Learner) -> None:
         if self.phase is Phase.BROADCAST and learner.joined and not learner.serving:
@@ -301,12 +340,7 @@ class Leader:
 
     # broadcast
 
-    def _propose(self, txns: list[bytes]) -> int:
-        server = self._server
-        last = server.history.last
-        first = last + 1 if epoch_of(last) == self.epoch else (self.epoch << 32) + 1
-        records = [(first + at, txn) for at, txn in enumerate(txns)]
-        server.append(records)
+    def _remember(self, records: list[Record]) -> None:
         for record in records:
             self._recent.append(record)
             self._recent_size += len(record[1])
@@ -314,11 +348,6 @@ class Leader:
             zxid, txn = self._recent.popleft()
             self._recent_size -= len(txn)
             self._recent_after = zxid
-        return first
-
-    def _take(self, sid: int, learner: Learner, forward: Forward) -> None:
-        first = self._propose(list(forward.txns))
-        learner.own.extend((first + at, forward.first + at) for at in range(len(forward.txns)))
 
     def flush(self) -> None:
         """Send what was proposed since: once for all that came together."""

@@ -49,9 +49,10 @@ class Learner:
         self._joining: int | None = None
         """NEWLEADER came: it is acknowledged once the log is on disk up to here."""
         self._joined = False
+        self._matches = False
+        """The log holds nothing that the leader's does not: it may be acknowledged."""
         self._serve_at: int | None = None
         self._acked = 0
-        self._appended = 0
         self._greet()
 
     def tick(self) -> None:
@@ -95,9 +96,9 @@ class Learner:
         if self._joining is not None and server.synced >= self._joining:
             self._joining = None
             server.promise(current=self.epoch)
-            self._joined = True
-            self._send(AckNewLeader(self._link))
-        if self.epoch and server.synced > self._acked and self._appended:
+            self._joined = self._matches = True
+            self._send(AckNewLeader(self._link, self.epoch))
+        if self._matches and server.synced > self._acked:
             self._acked = server.synced
             self._send(Ack(self._link, server.synced))
         self._serve()
@@ -122,8 +123,11 @@ class Learner:
         if counts:
             server.promise(accepted=epoch)
         self.epoch = epoch
+        self._joining = None
+        self._joined = self._matches = False
+        self._acked = 0
         history = server.history
-        self._send(AckEpoch(self._link, counts, server.promises.current, history.last, history.tails))
+        self._send(AckEpoch(self._link, epoch, counts, server.promises.current, history.last, history.tails))
 
     def _take(self, proposal: Propose) -> None:
         server = self._server
@@ -132,8 +136,8 @@ class Learner:
                 self.over = f"a gap after zxid {server.history.last:#x}: {proposal.after:#x} came"
                 return
             server.append(list(proposal.records))
+            self._matches = True
             server.ready.own.extend(proposal.own)
-            self._appended = server.history.last
         self._commit(proposal.commit)
 
     def _commit(self, zxid: int) -> None:

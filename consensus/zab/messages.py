@@ -59,6 +59,7 @@ class AckEpoch:
     """The epoch is promised; what the learner's log holds. counts: by this promise, which it makes once."""
 
     link: int
+    epoch: int
     counts: bool
     current: int
     last: int
@@ -95,6 +96,7 @@ class AckNewLeader:
     """That is on disk, and the epoch is the learner's current one."""
 
     link: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

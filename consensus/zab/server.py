@@ -21,6 +21,8 @@ class Limits:
     """Between a leader's pings."""
     settle: int
     """For better votes, once a majority agrees (finalizeWait)."""
+    zxids: int = (1 << 32) - 1
+    """So many an epoch has, not in ticks."""
 
 
 def majority(count: int, voters: frozenset[int]) -> bool:

@@ -18,7 +18,7 @@ from znoded.consensus.zab.messages import Message, Record, Tail
 from znoded.consensus.zab.ready import Promises
 from znoded.consensus.zab.server import Limits
 
-LIMITS: Final = Limits(init=40, sync=20, ping=4, settle=4)
+LIMITS: Final = Limits(init=40, sync=20, ping=4, settle=4, zxids=25)
 _READ: Final = 3
 """Records that a learner is read from the log at a time: few, so that it takes several turns."""
 
@@ -173,6 +173,8 @@ class Node:
                 world.own(self, zxid, number)
             for to, message in ready.messages:
                 world.send(self.sid, to, message)
+            for number in ready.refused:
+                self.asked.pop(number)
             for number, zxid in ready.barriers:
                 due = self.barriers.pop(number)
                 if zxid >= 0 and zxid < due:
@@ -370,7 +372,7 @@ class World:
                 node.start()
         for at in range(steps):
             for side in [side for side in self.links if self.links[side]]:
-                if side in self.links and self.links[side]:
+                if self.links.get(side):
                     self.deliver(side)
             for one in sorted(self.all):
                 for other in sorted(self.all):
