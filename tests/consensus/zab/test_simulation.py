@@ -1,0 +1,31 @@
+"""Ensembles under every kind of trouble, one for each seed; `make simulate` runs as many as wanted."""
+
+from __future__ import annotations
+
+import pytest
+
+from .faults import FAULTS
+from .world import Broken, run
+
+SEEDS = 300
+"""In ten parts, so that one that fails is found soon."""
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_the_invariants_hold(part: int) -> None:
+    for seed in range(part * SEEDS // 10, (part + 1) * SEEDS // 10):
+        try:
+            run(seed)
+        except Exception as error:
+            pytest.fail(f"seed {seed}: {error}; make simulate SEED={seed} shows what happened")
+
+
+def test_a_seed_replays_exactly() -> None:
+    assert run(7).trace == run(7).trace
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    with FAULTS[fault](), pytest.raises((Broken, AssertionError)):
+        for seed in range(100):
+            run(seed)
