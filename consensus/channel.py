@@ -1,0 +1,321 @@
+"""The channel between the servers of an ensemble: one connection a pair, both sides proven, frames in order.
+
+The server with the greater id dials. Each side says hello (version, ids, cluster, a nonce), then proves that
+it knows the ensemble's secret: HMAC-SHA-256 over both hellos and its own role, so that neither an answer
+heard before nor one's own can be sent back. A frame is length, CRC-32, kind and payload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+from zlib import crc32
+
+_log = logging.getLogger(__name__)
+
+_MAGIC: Final = b"znoded\x00\x01"
+"""The last byte is the version."""
+_HELLO: Final = struct.Struct(">8s8sBB16s32s")
+_PROOF: Final = 32
+_FRAME: Final = struct.Struct(">IIB")
+_LONGEST: Final = 128 << 20
+"""Bytes of a frame: a batch of the largest transactions there may be, and then some."""
+_STRANGERS: Final = 64
+"""Connections that may be proving themselves at a time."""
+_PATIENCE: Final = 5.0
+"""Seconds for that."""
+_AGAIN: Final = (0.02, 1.0)
+"""Seconds until a peer is dialed again: after the first failure, and at the most."""
+NO_CLUSTER: Final = bytes(16)
+
+
+class Owner(Protocol):
+    """Whom a channel tells."""
+
+    def connected(self, peer: int, cluster: bytes) -> None:
+        """A peer is there, and says which cluster it belongs to."""
+        ...
+
+    def disconnected(self, peer: int) -> None:
+        """It is gone, and what was under way to it may be lost."""
+        ...
+
+    def received(self, peer: int, kind: int, payload: bytes) -> None:
+        """A frame came, whole and in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """me: this server's id. backend: how the ensemble agrees; peers must do alike. secret: what proves
+    that a server belongs to it. cluster() is this server's cluster, NO_CLUSTER before it has one."""
+
+    me: int
+    backend: str
+    secret: bytes
+    cluster: Callable[[], bytes]
+
+    def hello(self, to: int) -> bytes:
+        """A new one for each connection."""
+        return _HELLO.pack(_MAGIC, self.backend.encode(), self.me, to, self.cluster(), os.urandom(32))
+
+    def proof(self, role: bytes, hellos: bytes) -> bytes:
+        """That this server knows the secret, in an exchange of these hellos."""
+        return hmac.digest(self.secret, role + hellos, "sha256")
+
+    def judge(self, hello: bytes) -> tuple[int, bytes]:
+        """(the peer's id, its cluster); raises Refused."""
+        magic, backend, peer, to, cluster, _ = _HELLO.unpack(hello)
+        if magic != _MAGIC:
+            raise Refused("it speaks something else, or another version of it")
+        name = backend.rstrip(b"\0").decode(errors="replace")
+        if name != self.backend:
+            raise Refused(f"it runs {name}, this server {self.backend}")
+        if to != self.me:
+            raise Refused(f"it looks for server {to}, this is server {self.me}")
+        own = self.cluster()
+        if NO_CLUSTER not in (cluster, own) and cluster != own:
+            raise Refused("it belongs to another cluster: its data comes from elsewhere")
+        return peer, cluster
+
+
+class Refused(Exception):
+    """The peer is turned away; str() says why."""
+
+
+class Channel:
+    """Connections to the peers, made again whenever one is lost. Everything runs on one event loop."""
+
+    def __init__(self, identity: Identity, addresses: Mapping[int, tuple[str, int]], owner: Owner) -> None:
+        """addresses: of every server by id, this one's among them."""
+        self.identity = identity
+        self.owner = owner
+        self._addresses = addresses
+        self._links: dict[int, Link] = {}
+        self._strangers: set[Link] = set()
+        self._dialing: list[asyncio.Task[None]] = []
+        self._free: dict[int, asyncio.Event] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen, and dial whom this server dials."""
+        loop = asyncio.get_running_loop()
+        host, port = self._addresses[self.identity.me]
+        self._server = await loop.create_server(lambda: Link(self, None), host, port)
+        for peer in self._addresses:
+            if peer < self.identity.me:
+                self._free[peer] = asyncio.Event()
+                self._dialing.append(loop.create_task(self._dial(peer)))
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        for task in self._dialing:
+            task.cancel()
+        if self._server is not None:
+            self._server.close()
+        for link in [*self._links.values(), *self._strangers]:
+            link.close()
+
+    def send(self, peer: int, kind: int, payload: bytes) -> None:
+        """Behind what was sent before; lost if there is no connection."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.send(kind, payload)
+
+    async def drained(self, peer: int) -> bool:
+        """Wait until little is under way to a peer; False if it is gone."""
+        link = self._links.get(peer)
+        if link is None:
+            return False
+        await link.writable.wait()
+        return self._links.get(peer) is link
+
+    def drop(self, peer: int) -> None:
+        """Close the connection to a peer; it is made again."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.close()
+
+    def admit(self, link: Link) -> bool:
+        """Whether one more may try to prove itself."""
+        if len(self._strangers) >= _STRANGERS:
+            return False
+        self._strangers.add(link)
+        return True
+
+    def proven(self, link: Link, peer: int, cluster: bytes) -> None:
+        """A peer is who it says; it takes the place of a connection that it has given up."""
+        self._strangers.discard(link)
+        old = self._links.pop(peer, None)
+        if old is not None:
+            old.close()
+            self.owner.disconnected(peer)
+        self._links[peer] = link
+        _log.info("server %d is connected", peer)
+        self.owner.connected(peer, cluster)
+
+    def gone(self, link: Link) -> None:
+        """A connection is closed."""
+        self._strangers.discard(link)
+        for peer, known in list(self._links.items()):
+            if known is link:
+                del self._links[peer]
+                _log.info("server %d is disconnected", peer)
+                self.owner.disconnected(peer)
+
+    def dials(self, peer: int) -> bool:
+        """Whether it is this server that dials that peer."""
+        return peer in self._free
+
+    def is_peer(self, peer: int) -> bool:
+        """Whether there is such a server."""
+        return peer in self._addresses and peer != self.identity.me
+
+    async def _dial(self, peer: int) -> None:
+        loop = asyncio.get_running_loop()
+        pause, most = _AGAIN
+        told = ""
+        while True:
+            link = Link(self, peer)
+            try:
+                await loop.create_connection(lambda link=link: link, *self._addresses[peer])
+            except OSError as error:
+                if str(error) != told:
+                    told = str(error)
+                    _log.info("server %d can't be reached: %s", peer, error)
+            else:
+                await link.closed.wait()
+                if link.peer is not None:
+                    pause, told = _AGAIN[0], ""
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, most)
+
+
+class Link(asyncio.Protocol):
+    """One connection. peer: whose it is, once that is proven."""
+
+    def __init__(self, channel: Channel, dialed: int | None) -> None:
+        self.peer: int | None = None
+        self.closed = asyncio.Event()
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self._channel = channel
+        self._identity = channel.identity
+        self._dialed = dialed
+        self._rest = bytearray()
+        self._hello = b""
+        self._hellos = b""
+        self._claimed: tuple[int, bytes] = (0, NO_CLUSTER)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello, or wait for it; not for ever."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._address = transport.get_extra_info("peername")
+        if not self._channel.admit(self):
+            self._transport.abort()
+            return
+        self._patience = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
+        if self._dialed is not None:
+            self._hello = self._identity.hello(self._dialed)
+            self._transport.write(self._hello)
+
+    def data_received(self, data: bytes) -> None:
+        """Prove each other, then take every whole frame."""
+        self._rest += data
+        try:
+            if self.peer is None and not self._greet():
+                return
+            self._take()
+        except Refused as refused:
+            _log.warning("%s is refused: %s", self._who(), refused)
+            self.close()
+
+    def pause_writing(self) -> None:
+        """Much is under way."""
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        """Little is."""
+        self.writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        with suppress(AttributeError):
+            self._patience.cancel()
+        self._channel.gone(self)
+        self.writable.set()
+        self.closed.set()
+
+    def send(self, kind: int, payload: bytes) -> None:
+        """One frame."""
+        crc = crc32(payload, kind)
+        self._transport.write(_FRAME.pack(len(payload), crc, kind) + payload)
+
+    def close(self) -> None:
+        """At once: what is under way is lost."""
+        self._transport.abort()
+
+    def _who(self) -> str:
+        if self.peer is not None:
+            return f"server {self.peer}"
+        claimed = f", which says that it is server {self._claimed[0]}," if self._claimed[0] else ""
+        return f"a peer at {self._address[0] if self._address else 'an unknown address'}{claimed}"
+
+    def _greet(self) -> bool:
+        """The exchange up to both proofs; whether it is done."""
+        identity = self._identity
+        if not self._hellos:
+            if len(self._rest) < _HELLO.size:
+                if not _MAGIC.startswith(bytes(self._rest[: len(_MAGIC)])):
+                    raise Refused("it speaks something else, or another version of it")
+                return False
+            theirs = bytes(self._rest[: _HELLO.size])
+            del self._rest[: _HELLO.size]
+            self._claimed = peer, _ = identity.judge(theirs)
+            if not self._channel.is_peer(peer) or (self._dialed is None) == self._channel.dials(peer):
+                raise Refused("it is not one of this server's peers, or should have been dialed")
+            if self._dialed is None:
+                self._hello = identity.hello(peer)
+                self._hellos = theirs + self._hello
+                self._transport.write(self._hello + identity.proof(b"listens", self._hellos))
+            else:
+                self._hellos = self._hello + theirs
+                self._transport.write(identity.proof(b"dials", self._hellos))
+        if len(self._rest) < _PROOF:
+            return False
+        role = b"dials" if self._dialed is None else b"listens"
+        if not hmac.compare_digest(bytes(self._rest[:_PROOF]), identity.proof(role, self._hellos)):
+            raise Refused("its secret is not that of quorum.secretFile here")
+        del self._rest[:_PROOF]
+        self._patience.cancel()
+        self.peer = self._claimed[0]
+        self._channel.proven(self, *self._claimed)
+        return True
+
+    def _take(self) -> None:
+        rest = self._rest
+        at = 0
+        received = self._channel.owner.received
+        assert self.peer is not None
+        while len(rest) - at >= _FRAME.size:
+            size, crc, kind = _FRAME.unpack_from(rest, at)
+            if size > _LONGEST:
+                raise Refused(f"a frame of {size} bytes")
+            end = at + _FRAME.size + size
+            if end > len(rest):
+                break
+            payload = bytes(rest[at + _FRAME.size : end])
+            if crc32(payload, kind) != crc:
+                raise Refused("a frame was damaged on its way")
+            at = end
+            if self._transport.is_closing():
+                return
+            received(self.peer, kind, payload)
+        del rest[:at]
