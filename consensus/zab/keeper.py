@@ -1,0 +1,70 @@
+"""Keeps a server's promises in a file: whole, checked, and on disk before save() returns."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from ...storage.directories import sync_directory
+from .ready import Promises
+
+_MAGIC: Final = b"znodezab"
+_VERSION: Final = 1
+_HEAD: Final = struct.Struct(">8sII16sqqI")  # magic, CRC of the rest, version, cluster, epochs, tails
+_CHECKED: Final = 12
+_TAIL: Final = struct.Struct(">qq")
+
+
+class PromisesDamaged(Exception):
+    """The file is not what was saved: this server no longer knows what it has promised."""
+
+
+class Keeper:
+    """promises and cluster (16 bytes, zeros without one) as they are on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Read them; a file that is not there holds none. Raises PromisesDamaged, OSError."""
+        self._path = path
+        self.promises = Promises()
+        self.cluster = bytes(16)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return
+        try:
+            magic, crc, version, cluster, accepted, current, count = _HEAD.unpack_from(data)
+        except struct.error:
+            raise self._damaged() from None
+        tails = data[_HEAD.size :]
+        whole = len(tails) == count * _TAIL.size and crc32(data[_CHECKED:]) == crc
+        if magic != _MAGIC or version != _VERSION or not whole:
+            raise self._damaged()
+        self.cluster = cluster
+        self.promises = Promises(accepted, current, tuple((e, z) for e, z in _TAIL.iter_unpack(tails)))
+
+    def save(self, promises: Promises, cluster: bytes) -> None:
+        """Make them durable. Raises OSError; then what is on disk is the one or the other."""
+        tails = b"".join(_TAIL.pack(*tail) for tail in promises.tails)
+        head = _HEAD.pack(
+            _MAGIC, 0, _VERSION, cluster, promises.accepted, promises.current, len(promises.tails)
+        )
+        data = bytearray(head + tails)
+        struct.pack_into(">I", data, len(_MAGIC), crc32(data[_CHECKED:]))
+        new = self._path.with_name(self._path.name + ".new")
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        new.rename(self._path)
+        sync_directory(self._path.parent)
+        self.promises, self.cluster = promises, cluster
+
+    def _damaged(self) -> PromisesDamaged:
+        return PromisesDamaged(
+            f"{self._path} is damaged: remove this server's data, and it is given those of the others"
+        )
