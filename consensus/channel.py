@@ -137,6 +137,16 @@ class Channel:
         await link.writable.wait()
         return self._links.get(peer) is link
 
+    @property
+    def peers(self) -> list[int]:
+        """Those that are connected."""
+        return list(self._links)
+
+    def drop_all(self) -> None:
+        """Close every connection; they are made again."""
+        for link in list(self._links.values()):
+            link.close()
+
     def drop(self, peer: int) -> None:
         """Close the connection to a peer; it is made again."""
         link = self._links.get(peer)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from time import perf_counter
 
 from .log import Log
@@ -34,6 +34,7 @@ class Committer:
         self._ended: deque[tuple[int, Exception | None]] = deque()
         # A queue wakes the thread as quickly as anything does: a sync is told 45 µs after kick() and its
         # own time, where an executor's future takes 60.
+        self._idle = Event()
         self._orders: SimpleQueue[bool] = SimpleQueue()
         self._thread = Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
@@ -47,7 +48,13 @@ class Committer:
         """Start a sync of what was appended. While one is under way, nothing: kick again when it is done."""
         if not self._busy:
             self._busy = True
+            self._idle.clear()
             self._orders.put(True)
+
+    def pause(self) -> None:
+        """Wait until no sync is under way; done is called for it later. Blocks for that long."""
+        if self._busy:
+            self._idle.wait()
 
     def close(self) -> None:
         """Sync what was appended, tell it by done, and end the thread. Blocks for that long."""
@@ -75,6 +82,7 @@ class Committer:
             self.total_seconds += seconds
             self.syncs += 1
         self._ended.append((self._log.durable_zxid, error))
+        self._idle.set()
         with suppress(RuntimeError):  # the loop is closed already: close() tells it
             self._loop.call_soon_threadsafe(self._tell)
 

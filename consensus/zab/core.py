@@ -119,6 +119,13 @@ class Core:
                     self.learner.receive(message)
         self._turn()
 
+    def connected(self, peer: int) -> None:
+        """There is a connection to a peer: say again what it may not have heard."""
+        if self.role is Role.LOOKING:
+            self.server.send(peer, self._election.notification())
+        elif self.learner is not None and self.learner.leader == peer:
+            self.learner.connected()
+
     def disconnected(self, peer: int) -> None:
         """The connection to a peer is gone, with all that was under way on it."""
         if self.leader is not None:

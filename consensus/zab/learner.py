@@ -90,6 +90,11 @@ class Learner:
             case Barrier():
                 self._server.ready.barriers.append((message.number, message.zxid))
 
+    def connected(self) -> None:
+        """The leader can be reached now."""
+        if not self.epoch:
+            self._greet()
+
     def synced(self) -> None:
         """More of the log is on disk."""
         server = self._server
