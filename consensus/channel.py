@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, cast
 from zlib import crc32
 
@@ -195,7 +196,7 @@ class Channel:
         while True:
             link = Link(self, peer)
             try:
-                await loop.create_connection(lambda link=link: link, *self._addresses[peer])
+                await loop.create_connection(partial(_same, link), *self._addresses[peer])
             except OSError as error:
                 if str(error) != told:
                     told = str(error)
@@ -206,6 +207,10 @@ class Channel:
                     pause, told = _AGAIN[0], ""
             await asyncio.sleep(pause)
             pause = min(2 * pause, most)
+
+
+def _same(link: Link) -> Link:
+    return link
 
 
 class Link(asyncio.Protocol):

@@ -7,9 +7,10 @@ Everything here runs on one event loop; nothing here blocks it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 Waiter: TypeAlias = object
@@ -45,6 +46,22 @@ class Status:
     lag: int
 
 
+class Snapshot(Protocol):
+    """A state of the replica, as bytes that another replica's restore() takes. zxid: the last
+    transaction in it."""
+
+    @property
+    def zxid(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Chunks, each well below a millisecond of work."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Replica(Protocol):
     """What a backend drives: the state above, on this server."""
 
@@ -70,8 +87,25 @@ class Replica(Protocol):
         """The barriers of these waiters are passed."""
         ...
 
+    def serve(self, serving: bool) -> None:
+        """Clients can be served from now on; or no longer: their connections are closed."""
+        ...
+
     def leading(self, generation: int | None) -> None:
         """This server leads from now on, under that generation; None: it no longer does."""
+        ...
+
+    def heard(self, message: bytes) -> None:
+        """Another server's replica sent this to its leader."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """The state as it is now, at least. Raises OSError."""
+        ...
+
+    async def restore(self, source: Path) -> None:
+        """Put the snapshot whose chunks that file holds in the state's place, durably. Cut off in the
+        middle, it is done over by the next start, as long as the file is there. Raises OSError."""
         ...
 
 

@@ -50,6 +50,7 @@ class Standalone:
         replica.apply(entries)
         self._zxid = replica.applied_zxid
         self._committer = Committer(self._log, self._loop, self._synced)
+        replica.serve(True)
         replica.leading(replica.generation)
 
     async def stop(self) -> None:

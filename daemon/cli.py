@@ -203,9 +203,9 @@ def _report(result: Result, text: str, as_json: bool) -> None:
 
 def _unsupported(config: Config) -> Fault | None:
     """What is right in itself, yet can't be started by this version."""
-    if config.consensus is Backend.STANDALONE:
+    if config.consensus is not Backend.RAFT:
         return None
-    return Fault(None, "server.N", "this version only runs standalone: `znoded start` refuses an ensemble")
+    return Fault(None, "consensus", "raft is not there yet: zab is")
 
 
 def _told(fault: Fault, path: Path | None, flags: Iterable[str]) -> str:

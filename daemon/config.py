@@ -94,6 +94,9 @@ class Config:
     admin_enabled: bool
     admin_address: str
     admin_port: int
+    quorum_secret: str | None = field(repr=False)
+    """What quorum.secretFile holds: by it the servers of an ensemble know each other."""
+
     admin_token: str | None = field(repr=False)
     """What admin.tokenFile holds: every request to the admin port must bring it."""
     admin_unauthenticated: bool
@@ -208,6 +211,7 @@ def _read(settings: Settings) -> Config:
         admin_enabled=admin_enabled,
         admin_address=settings.host("admin.serverAddress", _LOOPBACK),
         admin_port=settings.integer("admin.serverPort", 8080, 0, PORT_MAX),
+        quorum_secret=settings.secret("quorum.secretFile", _MIN_TOKEN),
         admin_token=settings.secret("admin.tokenFile", _MIN_TOKEN),
         admin_unauthenticated=settings.boolean("admin.allowUnauthenticated", False),
         admin_takes_tls=admin_tls is not None,
@@ -220,6 +224,7 @@ def _read(settings: Settings) -> Config:
         audit_enabled=settings.boolean("audit.enable", False),
         audit_file=settings.file("auditlog.file"),
     )
+    _check_quorum(settings, config)
     _check_ports(settings, config, me)
     _check_admin_access(settings, config)
     return config
@@ -331,6 +336,19 @@ def _check_admin_access(settings: Settings, config: Config) -> None:
             "admin.serverAddress",
             f"{config.admin_address} is not loopback: name a file with a token in admin.tokenFile, or say"
             f" {key}=true if everyone who reaches it may see and change everything there",
+        )
+
+
+def _check_quorum(settings: Settings, config: Config) -> None:
+    """Servers that others could reach must know each other by more than an address."""
+    key = "quorum.allowUnauthenticated"
+    open_to_all = settings.boolean(key, False)
+    remote = [server for server in config.servers if not is_loopback(server.host)]
+    if remote and not (config.quorum_secret or open_to_all):
+        settings.fault(
+            f"server.{remote[0].id}",
+            f"{remote[0].host} is not loopback: name a file with a secret that all servers share in"
+            f" quorum.secretFile, or say {key}=true where no stranger can reach the quorum ports",
         )
 
 

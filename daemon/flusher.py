@@ -23,6 +23,9 @@ _RETRY: Final = 5.0
 _TURN: Final = 0.005
 _PAUSE: Final = 0.001
 
+_COUNTER: Final = (1 << 32) - 1
+"""A new epoch's zxids begin anew: it may make a flush due early, which harms nobody."""
+
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +65,7 @@ class Flusher:
 
     def applied(self) -> None:
         """Transactions were applied: flush now or soon."""
-        waiting = self._state.zxid - max(self.flushed, 0)
+        waiting = self._state.zxid - max(self.flushed, 0) & _COUNTER
         due = max(waiting / _TXNS, (self._log.written - self._written) / _BYTES)
         if due >= _BEHIND:
             self._overflow()
@@ -93,6 +96,22 @@ class Flusher:
             await asyncio.wait((self._task,))
             if self.failure is not None:
                 raise OSError(f"flush failed: {self.failure}")
+
+    async def suspend(self) -> None:
+        """Begin no flush until resume(): another state is to take the place of this one."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            await self._task
+
+    def resume(self) -> None:
+        """The engine holds all of the state."""
+        self._closing = False
+        self.flushed, self.flushed_at, self._written = self._state.zxid, int(time()), self._log.written
+        self.failure = self.refusal = None
+        self._catch_up()
 
     async def close(self) -> None:
         """Flush what is left."""

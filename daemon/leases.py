@@ -87,6 +87,17 @@ class Leases:
                     self._put(lease, (moment // self.tick + 1) * self.tick)
         return due
 
+    def heard_since(self, since: float, now: float) -> list[int]:
+        """The sessions whose clients were heard since then (monotonic): for a server that expires none."""
+        heard = []
+        for lease in self._leases.values():
+            connection = lease.connection
+            if connection is not None:
+                lease.heard = now if connection.held else max(lease.heard, connection.heard)
+            if lease.heard >= since:
+                heard.append(lease.session)
+        return heard
+
     def by_deadline(self) -> dict[int, list[int]]:
         """Sessions by when they expire, monotonic ms, as things stand."""
         groups: dict[int, list[int]] = {}

@@ -20,15 +20,16 @@ from ..api.admin_port import AdminPort
 from ..api.admin_port import http as admin_http
 from ..api.port import ClientPort
 from ..api.port import http as client_http
-from ..consensus.standalone import Standalone
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
-from ..storage.state import OtherFormat, State, Unfinished
+from ..storage.state import META, OtherFormat, State, Unfinished
 from .config import Config
 from .flusher import Flusher
 from .history import History
 from .occupation import occupy
+from .ordering import ordered_by, promises_directory
 from .reaper import Reaper
+from .refill import refill
 from .release import told
 from .server import Server
 from .stats import Stats
@@ -98,9 +99,12 @@ async def _run(config: Config) -> int:
         stack.callback(txn_log.close)
         if txn_log.cut:
             log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
+        incoming = promises_directory(config) / "incoming"
+        if incoming.exists() and engine.get(META) is None:
+            refill(engine, incoming)  # a snapshot's rows were being put in place
         state = State(engine)
         stats = Stats(config.fsync_warning_ms)
-        consensus = Standalone(txn_log, stats.synced)
+        consensus = ordered_by(config, txn_log, stats.synced)
         flusher = Flusher(state, txn_log, config.snap_retain_count)
         server = Server(config, state, consensus, flusher, stats)
         server.audit = audit
@@ -179,7 +183,7 @@ async def _run(config: Config) -> int:
 
 async def _tick(server: Server) -> None:
     while True:
-        await asyncio.sleep(server.config.tick_time / 1000)
+        await asyncio.sleep(server.config.tick_time / 2000)
         server.sessions.tick()
 
 

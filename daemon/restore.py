@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from ..storage.backup import BackupDamaged, BackupReader, Row
+from ..storage.backup import BackupDamaged, BackupReader
 from ..storage.engine import Engine, open_engine
 from ..storage.log import Log, LogDamaged
 from ..storage.state import META, OtherFormat, zxid_in
 from .backup import Progress, Result, result_of
 from .config import Config
 from .occupation import occupy
+from .refill import clear, transactions
 
-_BYTES: Final = 16 << 20
-"""Bytes of rows, and _ROWS rows, after which a transaction of the engine is committed: memory is bounded."""
-_ROWS: Final = 50_000
 _CHUNK: Final = 1 << 18
 
 
@@ -47,11 +43,11 @@ def restore(config: Config, source: Path, progress: Progress) -> Result:
         engine = stack.enter_context(closing(open_engine(config.storage, config.data_dir)))
         log = stack.enter_context(closing(Log(config.data_log_dir / "log")))
         _refuse_data(config, engine, log)
-        _clear(engine)
+        clear(engine)
         try:
             more = stack.enter_context(progress(os.fstat(file.fileno()).st_size))
             done = 0
-            for rows in _transactions(reader):
+            for rows in transactions(reader):
                 engine.commit(dict(rows))
                 more(reader.size - done)
                 done = reader.size
@@ -59,7 +55,7 @@ def restore(config: Config, source: Path, progress: Progress) -> Result:
             engine.commit({META: reader.header.row})
         except BaseException:
             with suppress(OSError):
-                _clear(engine)
+                clear(engine)
             raise
         return result_of(reader, began)
 
@@ -72,23 +68,3 @@ def _refuse_data(config: Config, engine: Engine, log: Log) -> None:
         raise NoPlace(
             f"{config.data_log_dir / 'log'} holds a log up to zxid {log.last_zxid:#x}: {what_to_do}"
         )
-
-
-def _transactions(frames: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    rows: list[Row] = []
-    size = 0
-    for frame in frames:
-        rows += frame
-        size += sum(len(key) + len(value) for key, value in frame)
-        if size >= _BYTES or len(rows) >= _ROWS:
-            yield rows
-            rows, size = [], 0
-    yield rows
-
-
-def _clear(engine: Engine) -> None:
-    """Delete what a restore has left that was not finished."""
-    engine.refresh()
-    while keys := list(islice(engine.keys(b""), _ROWS)):
-        engine.commit(dict.fromkeys(keys))
-        engine.refresh()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from time import monotonic
 from time import time as wall_time
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ from ..api.commands import Trace
 from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
+from ..storage.backup import BackupWriter
 from ..storage.errors import Code, ZkError
 from ..storage.jute import INT, Malformed, Reader, pack_buffer
 from ..storage.reads import Client, Reads
@@ -26,6 +29,7 @@ from .config import Config
 from .flusher import Flusher
 from .limits import Limits
 from .proposals import Internal, proposer
+from .refill import refill
 from .sessions import Sessions
 from .stats import Stats, Summary
 
@@ -77,7 +81,7 @@ class Server:
         self.stats = stats
         self._flags = ENFORCE_QUOTA * config.enforce_quota | EXTENDED_TYPES * config.extended_types
         self.propose = proposer(consensus, self._flags)
-        self.sessions = Sessions(config, state, stats, self.propose)
+        self.sessions = Sessions(config, state, stats, consensus, self.propose)
         self.connections: set[Connection] = set()
         self.dirty: list[Connection] = []
         self.outstanding = 0
@@ -111,7 +115,6 @@ class Server:
         """Bring the state up to date and begin to serve."""
         self.flusher.caught_up = self._release
         await self.consensus.start(self)
-        self.serving = True
 
     async def stop(self) -> None:
         """Take nothing more, finish what is under way, flush."""
@@ -517,6 +520,9 @@ class Server:
         body: bytes
         arrived: float
         for waiter in waiters:
+            if isinstance(waiter, Internal):
+                waiter.done(0)
+                continue
             assert isinstance(waiter, tuple)
             connection, xid, (body, arrived) = waiter
             self.outstanding -= 1
@@ -527,9 +533,33 @@ class Server:
         self._send()
         self._release()
 
+    def serve(self, serving: bool) -> None:
+        """Take connections, or close those there are: their clients try another server."""
+        self.serving = serving
+        if not serving:
+            for connection in list(self.connections):
+                connection.close("no leader with a majority")
+
     def leading(self, generation: int | None) -> None:
         """Begin or end to look after the sessions."""
         self.sessions.lead(generation)
+
+    def heard(self, message: bytes) -> None:
+        """Another server's clients were heard."""
+        self.sessions.heard(message)
+
+    async def snapshot(self) -> BackupWriter:
+        """A backup of all that is applied."""
+        await self.flusher.flush()
+        return BackupWriter(self.state.table.engine.snapshot(), int(wall_time() * 1000))
+
+    async def restore(self, source: Path) -> None:
+        """Refill the engine from a backup's file, and begin anew with what it holds."""
+        await self.flusher.suspend()
+        await asyncio.to_thread(refill, self.state.table.engine, source)
+        self.state.reload()
+        self.sessions.forget()
+        self.flusher.resume()
 
     def _tell(self, zxid: int) -> None:
         """Send the events of one transaction to whoever watches and may read what they tell of

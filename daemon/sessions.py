@@ -12,13 +12,14 @@ from typing import Final
 
 from ..api.commands import Trace
 from ..api.connection import Connection
+from ..consensus.contract import Consensus, NotServing
 from ..storage import ops
 from ..storage.jute import LONG
 from ..storage.session import Session
 from ..storage.state import State
 from .config import Config
 from .leases import Lease, Leases
-from .proposals import Propose
+from .proposals import Internal, Propose
 from .stats import Stats
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,18 @@ _PASSWORD_SIZE: Final = 16
 class Sessions:
     """The sessions of the state, as this server serves them."""
 
-    def __init__(self, config: Config, state: State, stats: Stats, propose: Propose) -> None:
+    def __init__(
+        self, config: Config, state: State, stats: Stats, consensus: Consensus, propose: Propose
+    ) -> None:
         self.leases = Leases(config.tick_time)
         self.trace_mask = int(Trace.DEFAULT)
         self._config = config
         self._state = state
         self._stats = stats
+        self._consensus = consensus
         self._propose = propose
+        self._told = 0.0
+        """Until when the leader knows who was heard here."""
         self._generation: int | None = None
         self._free: dict[int, str] = {}
         """The sessions that begin() has made here, and for which address."""
@@ -61,7 +67,10 @@ class Sessions:
         there, whether the connection still is (ZooKeeperServer.processConnectRequest)."""
         timeout = self._negotiate(timeout)
         if session:
-            self._take_up(connection, session, timeout, password)
+            if self.living(session) is None:
+                self._take_up_later(connection, session, timeout, password, ready)
+            else:
+                self._take_up(connection, session, timeout, password)
             return
         opened = self._new(timeout)
 
@@ -117,12 +126,35 @@ class Sessions:
             self._propose(ops.LEAD, LONG.pack(generation))
 
     def tick(self) -> None:
-        """Once a tick: expire those that were silent too long."""
+        """Twice a tick: expire those that were silent too long, or tell who does whom this server heard."""
         if self._generation is None:
+            self._tell_leader()
             return
         for lease in self.leases.overdue(monotonic()):
             lease.closing = True
             self._expire(lease, self._generation)
+
+    def heard(self, message: bytes) -> None:
+        """Another server heard the clients of these sessions."""
+        now = monotonic()
+        for (session,) in LONG.iter_unpack(message):
+            lease = self.leases.get(session)
+            if lease is not None:
+                lease.heard = now
+
+    def forget(self) -> None:
+        """Another state has taken the place of this one."""
+        self.leases = Leases(self._config.tick_time)
+        now = monotonic()
+        for session in self._state.sessions.values():
+            self.leases.add(session.id, session.timeout, now)
+
+    def _tell_leader(self) -> None:
+        now = monotonic()
+        since, self._told = self._told, now
+        heard = self.leases.heard_since(since, now)
+        if heard:
+            self._consensus.to_leader(b"".join(map(LONG.pack, heard)))
 
     def changed(self, changes: list[tuple[Session | None, int]], now: float) -> list[Connection]:
         """Follow what transactions did (storage.writes.Writes.sessions); now is monotonic. Returns the
@@ -166,6 +198,20 @@ class Sessions:
         self._free_by_host[host] -= 1
         if not self._free_by_host[host]:
             del self._free_by_host[host]
+
+    def _take_up_later(
+        self, connection: Connection, session: int, timeout: int, password: bytes, ready: Callable[[], bool]
+    ) -> None:
+        """It may have begun on another server a moment ago: catch up first."""
+
+        def done(error: int) -> None:
+            if ready():
+                self._take_up(connection, session, timeout, password)
+
+        try:
+            self._consensus.barrier(Internal(done, connection.close))
+        except NotServing as error:
+            connection.close(str(error))
 
     def _take_up(self, connection: Connection, session: int, timeout: int, password: bytes) -> None:
         known, lease = self._state.sessions.get(session), self.leases.get(session)

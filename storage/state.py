@@ -133,6 +133,19 @@ class State:
         else:
             raise Unfinished("rows are stored, and none that tells of them")
 
+    def reload(self) -> None:
+        """Begin anew with what the engine holds."""
+        self.table.forget()
+        self.sessions.clear()
+        self.quotas.clear()
+        self.idle_acls.clear()
+        for key in [key for key in self._acls if key != OPEN_ACL]:
+            del self._acl_keys[self._acls.pop(key)[0]]
+        self._acl_uses.clear()
+        meta = self.table.engine.get(META)
+        assert meta is not None
+        self._load(unpack_meta(meta))
+
     # znodes
 
     def node(self, path: bytes) -> bytes | None:

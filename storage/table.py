@@ -30,6 +30,11 @@ class Table:
         self._members: _Members = {}
         self._flushing_members: _Members = {}
 
+    def forget(self) -> None:
+        """The engine holds another state, and no flush is under way: nothing is changed since."""
+        self._changes = {}
+        self._members = {}
+
     def __len__(self) -> int:
         return len(self._changes)
 

@@ -368,7 +368,7 @@ class Zab:
             for kept in (self._by_zxid, self._waiting, self._barriers, self._batch, self._asking):
                 kept.clear()
             self._replica.dropped(dropped, reason, unknown=True)
-        self._replica.serving_changed(serving)
+        self._replica.serve(serving)
 
     def _found(self) -> None:
         """The first leader there is gives the cluster its id."""

@@ -52,6 +52,18 @@ class Recording:
         self.barriers.extend((waiter, self.applied_zxid) for waiter in waiters)
         self._news.set()
 
+    def serve(self, serving: bool) -> None:
+        self.serves.append(serving)
+
+    def heard(self, message: bytes) -> None:
+        self.messages.append(message)
+
+    async def snapshot(self) -> Snapshot:
+        raise AssertionError("nobody lags here")
+
+    async def restore(self, source: Path) -> None:
+        raise AssertionError("nobody lags here")
+
     def leading(self, generation: int | None) -> None:
         self.leads.append(generation)
 

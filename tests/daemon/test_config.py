@@ -217,6 +217,7 @@ class TestValues:
             admin_enabled=False,
             admin_address="localhost",
             admin_port=8081,
+            quorum_secret=None,
             admin_token=None,
             admin_unauthenticated=True,
             admin_takes_tls=False,

@@ -1,0 +1,38 @@
+"""Which backend orders the writes, made from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..consensus.contract import Consensus
+from ..consensus.standalone import Standalone
+from ..storage.directories import make_directory
+from ..storage.log import Log
+from .config import Backend, Config
+
+
+def promises_directory(config: Config) -> Path:
+    """Where a server of an ensemble keeps what it has promised."""
+    return config.data_log_dir / "zab"
+
+
+def ordered_by(config: Config, log: Log, synced: Callable[[float], None]) -> Consensus:
+    """The backend that the configuration names, on that log; synced hears how long each sync took, in
+    seconds. Raises OSError."""
+    if config.consensus is Backend.STANDALONE:
+        return Standalone(log, synced)
+    from ..consensus.zab.backend import Ensemble, Zab
+
+    directory = promises_directory(config)
+    make_directory(directory)
+    ensemble = Ensemble(
+        me=config.server_id,
+        voters=frozenset(server.id for server in config.servers if not server.observer),
+        addresses={server.id: (server.host, server.quorum_port) for server in config.servers},
+        init_limit=config.init_limit * config.tick_time / 1000,
+        sync_limit=config.sync_limit * config.tick_time / 1000,
+        secret=(config.quorum_secret or "").encode(),
+        directory=directory,
+    )
+    return Zab(ensemble, log, synced)
