@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from znoded.consensus.contract import Consensus, Entry, Waiter
+from znoded.consensus.contract import Consensus, Entry, Snapshot, Waiter
 from znoded.consensus.standalone import Standalone
 from znoded.storage.log import Log
 
@@ -25,6 +25,8 @@ class Recording:
         self.drops: list[tuple[Waiter, str, bool]] = []
         self.barriers: list[tuple[Waiter, int]] = []
         self.leads: list[int | None] = []
+        self.serves: list[bool] = []
+        self.messages: list[bytes] = []
         self.too_early: list[int] = []
         self.on_apply: Callable[[Applied], None] = lambda entry: None
         self.on_dropped: Callable[[Waiter], None] = lambda waiter: None
