@@ -67,7 +67,7 @@ class Sessions:
         there, whether the connection still is (ZooKeeperServer.processConnectRequest)."""
         timeout = self._negotiate(timeout)
         if session:
-            if self.living(session) is None:
+            if session not in self._state.sessions:
                 self._take_up_later(connection, session, timeout, password, ready)
             else:
                 self._take_up(connection, session, timeout, password)

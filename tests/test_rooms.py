@@ -16,7 +16,7 @@ ROOMS = ("api", "client", "consensus", "daemon", "storage")
 # What storage shares with whoever speaks of znodes: names, codes and layouts, nothing that holds state.
 WORDS = ("acl", "errors", "jute", "multi", "ops", "paths", "session", "x500", "znode")
 VOCABULARY = {f"storage.{word}" for word in WORDS}
-LOG = {"storage.log", "storage.committer"}
+LOG = {"storage.log", "storage.committer", "storage.directories"}
 LONGEST = 700
 
 
