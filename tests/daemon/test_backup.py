@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner, Result
 
-from znoded.daemon import restore as module
+from znoded.daemon import refill as module
 from znoded.daemon.backup import fetch
 from znoded.daemon.cli import main
 from znoded.daemon.config import load as load_config
