@@ -13,6 +13,7 @@ from znoded.daemon.config import Backend, Config, Fault, Loaded, Server, load
 from znoded.daemon.config_keys import IGNORED, REFUSED, WORDS
 from znoded.daemon.properties import Setting, parse
 
+OPEN = "\nquorum.allowUnauthenticated=true"
 ENSEMBLE = """
 initLimit=10
 syncLimit=5
@@ -444,39 +445,35 @@ class TestEnsemble:
 
     def test_a_number_is_given_once(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        text = (
-            "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.1=two:1:2\nquorum.allowUnauthenticated=true"
-        )
+        text = "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.1=two:1:2" + OPEN
         assert faults(home, text) == [(3, "server.1")]
         assert faults(home, text.replace("server.1=two", "server.01=two")) == [(4, "server.01")]
 
     def test_an_address_is_given_once(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        text = "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.2=one:2:3\nserver.3=one:4:5\nquorum.allowUnauthenticated=true"
+        text = "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.2=one:2:3\nserver.3=one:4:5" + OPEN
         assert faults(home, text) == [(3, "server.1"), (4, "server.2")]
 
     def test_observers_alone_are_no_ensemble(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        assert faults(
-            home, "initLimit=1\nsyncLimit=1\nserver.1=one:1:2:observer\nquorum.allowUnauthenticated=true"
-        ) == [(3, "server.1")]
+        assert faults(home, "initLimit=1\nsyncLimit=1\nserver.1=one:1:2:observer" + OPEN) == [(3, "server.1")]
 
     def test_an_even_number_of_participants_is_pointed_out(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        assert warnings(
-            home, "initLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\nquorum.allowUnauthenticated=true"
-        ) == [(3, "server.1")]
+        assert warnings(home, "initLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2" + OPEN) == [
+            (3, "server.1")
+        ]
 
     def test_limits_are_needed(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        assert faults(home, "server.1=a:1:2\nquorum.allowUnauthenticated=true") == [
+        assert faults(home, "server.1=a:1:2" + OPEN) == [
             (None, "initLimit"),
             (None, "syncLimit"),
         ]
 
     def test_own_ports_may_not_collide(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        text = "initLimit=1\nsyncLimit=1\nserver.1=127.0.0.1:2181:3888\nquorum.allowUnauthenticated=true"
+        text = "initLimit=1\nsyncLimit=1\nserver.1=127.0.0.1:2181:3888" + OPEN
         assert faults(home, text) == [(3, "server.1")]
 
     @pytest.mark.parametrize("content", [None, "", "x", "0", "256", "5", "1 2", "٣"])
