@@ -21,7 +21,7 @@ _MOST_PARAMETERS: Final = 20
 _INT: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 _CHALLENGE: Final = 'Basic realm="znoded", charset="UTF-8"'
-_FAULTS: Final = {
+_FAULTS: Final[dict[int, tuple[int, str]]] = {
     Code.BADARGUMENTS: (400, "bad arguments"),
     Code.MARSHALLINGERROR: (400, "bad arguments"),
     Code.INVALIDACL: (400, "invalid acl"),
@@ -178,7 +178,7 @@ class Exchange:
 
 def fault(code: int, path: str) -> Fault:
     """What an error of the core is to a client."""
-    status, message = _FAULTS.get(Code(code), (502, f"error {code}"))
+    status, message = _FAULTS.get(code, (502, f"error {code}"))
     headers = {"WWW-Authenticate": _CHALLENGE} if code == Code.NOAUTH else None
     return Fault(status, f"{path} {message}", headers=headers)
 
