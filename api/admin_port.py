@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from . import words
 from .http import VERBS, Http, hand_over
+from .per_address import PerAddress
 from .view import ServerView
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class AdminPort(asyncio.Protocol):
     """A connection to the admin port: one word and its answer, or HTTP. Every word is allowed here, unless
     there is a token."""
 
-    def __init__(self, server: ServerView, http: Http) -> None:
+    def __init__(self, server: ServerView, http: Http, by_address: PerAddress) -> None:
         self._server = server
         self._http = http
+        self._by_address = by_address
+        self._host: str | None = None
         self._start = b""
         self._answering: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -40,12 +43,17 @@ class AdminPort(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a word, not for ever."""
         self._transport = cast(asyncio.Transport, transport)
+        host = (transport.get_extra_info("peername") or ("127.0.0.1", 0))[0]
+        if self._by_address.enter(host) is not None:
+            self._transport.abort()
+            return
+        self._host = host
         self._patience = asyncio.get_running_loop().call_later(words.PATIENCE, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """What comes after the word is read and dropped: left unread, it would turn the close into a reset
         that can take the answer with it."""
-        if self._answering is not None:
+        if self._answering is not None or self._host is None:
             return
         self._start += data
         if self._start[:4] in VERBS:
@@ -75,9 +83,15 @@ class AdminPort(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits for the rest."""
-        self._patience.cancel()
+        self._leave()
         if self._answering is not None:
             self._answering.cancel()
+
+    def _leave(self) -> None:
+        if self._host is not None:
+            self._patience.cancel()
+            self._by_address.leave(self._host)
+            self._host = None
 
     def _begin(self, answering: Coroutine[None, None, None]) -> None:
         self._answering = asyncio.get_running_loop().create_task(answering)
@@ -99,7 +113,7 @@ class AdminPort(asyncio.Protocol):
         protocol = await self._http.protocol()
         self._patience.cancel()
         if protocol is not None:
-            protocol = _Lasting(cast("RequestHandler", protocol))
+            protocol = _Lasting(cast("RequestHandler", protocol), self._leave)
         hand_over(self._transport, protocol, self._start)
 
 
@@ -107,16 +121,17 @@ class _Lasting(asyncio.Protocol):
     """aiohttp's protocol, which would drop the request of a client that has said all (`nc -N`), made to
     answer it first."""
 
-    def __init__(self, handler: RequestHandler) -> None:
+    def __init__(self, handler: RequestHandler, left: Callable[[], None]) -> None:
+        """left is called when the connection has ended."""
         self._handler = handler
-        for name in (
-            "connection_made",
-            "data_received",
-            "connection_lost",
-            "pause_writing",
-            "resume_writing",
-        ):
+        self._left = left
+        for name in ("connection_made", "data_received", "pause_writing", "resume_writing"):
             setattr(self, name, getattr(handler, name))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nobody waits for an answer."""
+        self._left()
+        self._handler.connection_lost(exc)
 
     def eof_received(self) -> bool:
         """End when what is being answered is. TLS has no such half of an end."""

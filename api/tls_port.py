@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, cast
+
+from .per_address import PerAddress
 
 _HANDSHAKE: Final = 0x16
 """The first byte of TLS."""
@@ -42,22 +43,8 @@ class Handshakes:
         self.failed = failed
         self.plain = plain
         self.turn = asyncio.Semaphore(_AT_ONCE)
-        self._per_host = per_host
-        self._by_host: Counter[str] = Counter()
+        self.by_address = PerAddress(per_host, "handshakes under way")
         self._told: set[str] = set()
-
-    def enter(self, host: str) -> bool:
-        """Count a connection in, unless its address has too many here."""
-        if self._per_host and self._by_host[host] >= self._per_host:
-            return False
-        self._by_host[host] += 1
-        return True
-
-    def leave(self, host: str) -> None:
-        """Count it out."""
-        self._by_host[host] -= 1
-        if not self._by_host[host]:
-            del self._by_host[host]
 
     def succeeded(self, host: str) -> None:
         """Its next failure is news."""
@@ -85,7 +72,7 @@ class TlsPort(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         loop = asyncio.get_running_loop()
         host = (transport.get_extra_info("peername") or ("127.0.0.1", 0))[0]
-        if not self._all.enter(host):
+        if self._all.by_address.enter(host) is not None:
             self._transport.abort()
             return
         self._host = host
@@ -119,7 +106,7 @@ class TlsPort(asyncio.Protocol):
     def _leave(self) -> None:
         if self._host is not None:
             self._patience.cancel()
-            self._all.leave(self._host)
+            self._all.by_address.leave(self._host)
             self._host = None
 
     async def _shake(self, start: bytes, host: str) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from typing import Final
 
 from ..api.connection import Connection
+from ..api.per_address import PerAddress
 from .config import Config
-
-log = logging.getLogger(__name__)
 
 _LINE: Final = 1000
 """Requests that one connection may have waiting before it is held back."""
@@ -23,33 +20,19 @@ class Limits:
     """Who may connect, and who is read from no further until others are served."""
 
     def __init__(self, config: Config) -> None:
-        self._per_host = config.max_client_cnxns
+        self._connections = PerAddress(config.max_client_cnxns, "connections")
         self._outstanding = config.outstanding_limit
-        self._by_host: Counter[str] = Counter()
-        self._told: set[str] = set()
         self._held: set[Connection] = set()
         self._bytes = 0
 
     def admit(self, connection: Connection) -> str | None:
         """Count a connection in; or the reason why it can't be (maxClientCnxns)."""
-        host = connection.host
-        if self._per_host and self._by_host[host] >= self._per_host:
-            reason = f"{host} has {self._per_host} connections already (maxClientCnxns)"
-            if host not in self._told:
-                self._told.add(host)
-                log.warning("refusing connections: %s", reason)
-            return reason
-        self._by_host[host] += 1
-        return None
+        return self._connections.enter(connection.host)
 
     def leave(self, connection: Connection) -> None:
         """Count a connection out."""
-        host = connection.host
         self._held.discard(connection)
-        self._by_host[host] -= 1
-        if not self._by_host[host]:
-            del self._by_host[host]
-            self._told.discard(host)
+        self._connections.leave(connection.host)
 
     def took(self, connection: Connection, size: int, outstanding: int, behind: bool) -> None:
         """So many bytes of requests came from a connection with others under way; outstanding counts the

@@ -8,24 +8,19 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from ..api.access import is_loopback
-from ..api.admin_port import AdminPort
-from ..api.admin_port import http as admin_http
-from ..api.port import ClientPort
-from ..api.port import http as client_http
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
 from ..storage.state import META, OtherFormat, State, Unfinished
 from .config import Config
 from .flusher import Flusher
 from .history import History
+from .listeners import Listeners
 from .occupation import occupy
 from .ordering import ordered_by, promises_directory
 from .reaper import Reaper
@@ -68,20 +63,6 @@ def serve(config: Config) -> int:
         return _FAILED
 
 
-class Exposed(OSError):
-    """The admin port, which asks for no token, would listen where others reach it."""
-
-
-def keep_private(addresses: Iterable[str]) -> None:
-    """Go no further unless all are loopback: what localhost means is up to the machine."""
-    for address in addresses:
-        if not is_loopback(address):
-            raise Exposed(
-                f"admin.serverAddress leads to {address}, which is not loopback: name a file with a token in"
-                " admin.tokenFile, or give an address"
-            )
-
-
 def _audit(file: Path | None) -> Audit:
     from .audit import Audit  # what it needs takes its time to import
 
@@ -91,22 +72,7 @@ def _audit(file: Path | None) -> Audit:
 async def _run(config: Config) -> int:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(_audit(config.audit_file)) if config.audit_enabled else None
-        lock = occupy(config.data_dir)
-        stack.callback(os.close, lock)
-        engine = open_engine(config.storage, config.data_dir)
-        stack.callback(engine.close)
-        txn_log = Log(config.data_log_dir / "log")
-        stack.callback(txn_log.close)
-        if txn_log.cut:
-            log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
-        incoming = promises_directory(config) / "incoming"
-        if incoming.exists() and engine.get(META) is None:
-            refill(engine, incoming)  # a snapshot's rows were being put in place
-        state = State(engine)
-        stats = Stats(config.fsync_warning_ms)
-        consensus = ordered_by(config, txn_log, stats.synced)
-        flusher = Flusher(state, txn_log, config.snap_retain_count)
-        server = Server(config, state, consensus, flusher, stats)
+        server = _opened(config, stack)
         server.audit = audit
         history = History(server)
         view = View(server, config.data_log_dir, history.samples)
@@ -118,57 +84,19 @@ async def _run(config: Config) -> int:
         stopped = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
-        words = frozenset(word.encode() for word in config.four_letter_words)
-        http = client_http(server, server.dirty, config.max_buffer)
-        stack.push_async_callback(http.close)
-
-        def client() -> asyncio.Protocol:
-            return ClientPort(server, server.dirty, view, http, words, config.max_buffer)
-
-        async def listen(
-            port: Callable[[], asyncio.Protocol], address: str, number: int, *, private: bool = False
-        ) -> str:
-            backlog = config.listen_backlog if config.listen_backlog > 0 else 1024
-            listening = await loop.create_server(port, address, number, backlog=backlog, start_serving=False)
-            stack.callback(listening.close)
-            if private:
-                keep_private(sock.getsockname()[0] for sock in listening.sockets)
-            await listening.start_serving()
-            return "{}:{}".format(*listening.sockets[0].getsockname())
-
-        tls = None if config.tls is None else Tls(config.tls, config.max_client_cnxns, stats)
-        addresses: list[str] = []
-        if config.client_port is not None:
-            port = tls.client(client, plain=True) if tls and config.client_takes_tls else client
-            addresses.append(await listen(port, config.client_address, config.client_port))
-        if tls and config.secure_client_port is not None:
-            secure = await listen(tls.client(client), config.secure_client_address, config.secure_client_port)
-            addresses.append(f"{secure} by TLS")
+        tls = None if config.tls is None else Tls(config.tls, config.max_client_cnxns, server.stats)
+        listeners = Listeners(config, view, tls, stack)
+        address = await listeners.clients(server)
         if config.admin_enabled:
-            http_admin = admin_http(view)
-            stack.push_async_callback(http_admin.close)
+            log.info("admin port on %s", await listeners.admin())
             stack.callback(loop.create_task(history.run()).cancel)
-
-            def admin() -> asyncio.Protocol:
-                return AdminPort(view, http_admin)
-
-            port = (
-                tls.admin(admin, plain=config.admin_takes_plain) if tls and config.admin_takes_tls else admin
-            )
-            private = not (config.admin_token or config.admin_unauthenticated)
-            address = await listen(port, config.admin_address, config.admin_port, private=private)
-            log.info("admin port on %s", address)
         supervisor = Supervisor(os.environ)
         loop.add_signal_handler(signal.SIGHUP, _reload, tls, supervisor)
-        address = ", ".join(addresses)
         status = supervisor.attend(lambda: f"{view.mode}, serving clients on {address}")
         for work in (_tick(server), Reaper(config, server).run(), status):
             stack.callback(loop.create_task(work).cancel)
-        # What start-up made lives as long as the process: the collector need not look at it again. Nor at
-        # the requests under way, which never make a cycle: by default it would, every 700 of them.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
+        _spare_the_collector()
+        state = server.state
         log.info("serving clients on %s, %d znodes, zxid %#x", address, state.node_count, state.zxid)
         if audit is not None:
             audit.serving()
@@ -179,6 +107,33 @@ async def _run(config: Config) -> int:
         log.info("stopping")
     log.info("stopped at zxid %#x", state.zxid)
     return 0
+
+
+def _opened(config: Config, stack: AsyncExitStack) -> Server:
+    """The server over what is kept, which the stack closes."""
+    stack.callback(os.close, occupy(config.data_dir))
+    engine = open_engine(config.storage, config.data_dir)
+    stack.callback(engine.close)
+    txn_log = Log(config.data_log_dir / "log")
+    stack.callback(txn_log.close)
+    if txn_log.cut:
+        log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
+    incoming = promises_directory(config) / "incoming"
+    if incoming.exists() and engine.get(META) is None:
+        refill(engine, incoming)  # a snapshot's rows were being put in place
+    state = State(engine)
+    stats = Stats(config.fsync_warning_ms)
+    consensus = ordered_by(config, txn_log, stats.synced)
+    flusher = Flusher(state, txn_log, config.snap_retain_count)
+    return Server(config, state, consensus, flusher, stats)
+
+
+def _spare_the_collector() -> None:
+    """What start-up made lives as long as the process: the collector need not look at it again. Nor at
+    the requests under way, which never make a cycle: by default it would, every 700 of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _tick(server: Server) -> None:

@@ -13,6 +13,7 @@ import pytest
 from znoded.api import sending, words
 from znoded.api.admin_port import AdminPort, http
 from znoded.api.commands import COMMANDS, lead
+from znoded.api.per_address import PerAddress
 from znoded.storage.watches import DATA
 
 from .test_commands import ANNA, BERT, FakeServer
@@ -58,13 +59,15 @@ class Connection:
 class Admin:
     """An admin port that listens."""
 
-    def __init__(self, server: FakeServer) -> None:
+    def __init__(self, server: FakeServer, most: int = 0) -> None:
+        """most: connections of an address."""
         self.server = server
+        self.by_address = PerAddress(most, "connections to the admin port")
 
     async def __aenter__(self) -> Admin:
         self.http = http(self.server)
         self.listener = await asyncio.get_running_loop().create_server(
-            lambda: AdminPort(self.server, self.http), "127.0.0.1", 0
+            lambda: AdminPort(self.server, self.http, self.by_address), "127.0.0.1", 0
         )
         return self
 
@@ -344,6 +347,32 @@ class TestConnections:
         server.summaries = {}
         assert on(server, lambda connection: connection.ask(request("/commands/srvr")))[0] == 500
         assert "KeyError" in caplog.text
+
+    def test_an_address_may_have_so_many(self, server: FakeServer) -> None:
+        """Whether they speak HTTP, or nothing as yet; who has ended makes room."""
+
+        async def session() -> None:
+            async with Admin(server, most=2) as admin:
+                by_http, silent = await admin.connect(), await admin.connect()
+                assert (await by_http.ask(request("/commands/ruok")))[0] == 200
+                assert await is_refused(await admin.connect())
+                assert (await by_http.ask(request("/commands/ruok")))[0] == 200
+                for ended in (by_http, silent):
+                    ended.writer.close()
+                again: list[Connection] = []
+                while len(again) < 2:
+                    connection = await admin.connect()
+                    if not await is_refused(connection):
+                        again.append(connection)
+                assert await is_refused(await admin.connect())
+
+        async def is_refused(connection: Connection) -> bool:
+            try:
+                return (await connection.ask(request("/commands/ruok")))[0] != 200
+            except (ConnectionError, asyncio.IncompleteReadError):
+                return True
+
+        asyncio.run(session())
 
     def test_all_ends_with_the_port(self, server: FakeServer) -> None:
         async def session() -> bytes:

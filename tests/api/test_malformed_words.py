@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from znoded.api import words
 from znoded.api.admin_port import AdminPort
 from znoded.api.http import VERBS, Http
+from znoded.api.per_address import PerAddress
 from znoded.api.port import ClientPort
 
 from .test_commands import FakeServer
@@ -21,6 +22,7 @@ from .test_zookeeper_frames import CUTS, Service, Transport, pieces
 
 WORDS = st.sampled_from(sorted(words.WORDS)) | st.binary(max_size=4) | st.text(max_size=2).map(str.encode)
 HTTP = cast(Http, None)
+ANY_NUMBER = PerAddress(0, "connections")
 """Nobody asks for it here."""
 
 
@@ -75,7 +77,7 @@ def test_the_admin_port_answers_whatever_it_is_sent(
     sent = word + rest
     if sent[:4] in VERBS:
         return
-    answer = play(lambda: AdminPort(view(folder), HTTP), pieces(sent, cuts))
+    answer = play(lambda: AdminPort(view(folder), HTTP, ANY_NUMBER), pieces(sent, cuts))
     assert bool(answer) == bool(sent)
     if sent and sent[:4] not in words.WORDS:
         assert "is not a word known here" in answer

@@ -14,6 +14,7 @@ import pytest
 
 from znoded.api import words
 from znoded.api.admin_port import AdminPort, http
+from znoded.api.per_address import PerAddress
 from znoded.api.words import WORDS, answer, complete
 from znoded.storage.watches import DATA
 
@@ -396,7 +397,7 @@ class Port(AdminPort):
     """It says when a connection is over."""
 
     def __init__(self, server: FakeServer) -> None:
-        super().__init__(server, http(server))
+        super().__init__(server, http(server), PerAddress(0, "connections"))
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from znoded.daemon.config import Loaded, load
-from znoded.daemon.process import Exposed, keep_private
+from znoded.daemon.listeners import Exposed, keep_private
 
 from ..daemons import Daemon
 
