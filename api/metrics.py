@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import accumulate
 from typing import Final, TypeAlias
@@ -18,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from ..storage import ops
-from . import words
+from .sending import send
 from .view import Histogram, ServerView
 
 _Figures: TypeAlias = tuple[tuple[str, str, Callable[[ServerView], float]], ...]
@@ -111,8 +109,6 @@ _COUNTERS: Final[_Figures] = (
     ),
 )
 
-_log = logging.getLogger(__name__)
-
 
 def routes(server: ServerView) -> list[web.RouteDef]:
     """`/metrics`, for an application's router."""
@@ -122,28 +118,17 @@ def routes(server: ServerView) -> list[web.RouteDef]:
         if request.method not in _METHODS:
             raise web.HTTPMethodNotAllowed(request.method, _METHODS)
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return await _send(request, encode(metrics), content_type)
+        body = encode(metrics)
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        response.content_length = len(body)
+        await send(request, response, _whole(body))
+        return response
 
     return [web.route("*", "/metrics", answer)]
 
 
-async def _send(request: web.Request, body: bytes, content_type: str) -> web.StreamResponse:
-    """A client that reads nothing for PATIENCE seconds is dropped."""
-    response = web.StreamResponse(headers={"Content-Type": content_type})
-    response.content_length = len(body)
-    writer = await response.prepare(request)
-    if writer is None or request.method == "HEAD":
-        return response
-    try:
-        async with asyncio.timeout(words.PATIENCE):
-            await response.write(body)
-            await writer.drain()
-            await response.write_eof()
-    except TimeoutError:
-        _log.warning("%s does not read its metrics: closed", request.remote)
-        if request.transport is not None:
-            request.transport.abort()
-    return response
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 class ServerMetrics(Collector):

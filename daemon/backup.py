@@ -28,6 +28,9 @@ _LONGEST: Final = 1 << 16
 """Bytes of an error's text that are looked at."""
 
 
+_UNAUTHORIZED: Final = 401
+
+
 class Refused(Exception):
     """The server gave no backup; says why."""
 
@@ -120,6 +123,8 @@ def _ask(connection: HTTPConnection, server: str, headers: dict[str, str]) -> HT
         told = response.read(_LONGEST).decode(errors="replace")
         with suppress(ValueError, TypeError, KeyError):
             told = str(json.loads(told)["error"])
+        if response.status == _UNAUTHORIZED:
+            told = "it wants its admin port's token: name a file with it by --token-file"
         raise Refused(f"{server} says {response.status}: {told.strip()}")
     return response
 

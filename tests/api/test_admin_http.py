@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from logging import Logger
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -110,6 +111,28 @@ def command(server: FakeServer, name: str) -> Json:
     status, _, answer = ask(server, f"/commands/{name}")
     assert status == 200
     return answer
+
+
+def unread(server: FakeServer, target: str, log: Logger, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The bytes that come to a client which begins to read when that log has warned of it."""
+    told = asyncio.Event()
+    monkeypatch.setattr(log, "warning", lambda *_: told.set())
+    monkeypatch.setattr(words, "PATIENCE", 0.05)
+
+    async def session() -> int:
+        async with Admin(server) as admin:
+            await admin.http.protocol()  # the import may take longer than this patience
+            connection = await admin.connect()
+            connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            connection.writer.write(request(target).encode())
+            await told.wait()
+            connection.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            try:
+                return len(await connection.reader.read())
+            except ConnectionResetError:
+                return 0
+
+    return asyncio.run(session())
 
 
 def watch(server: FakeServer) -> None:
@@ -425,21 +448,4 @@ class TestLongAnswers:
     ) -> None:
         for number in range(5000):
             server.watches.add(b"/%04000d" % number, server.anna, DATA)
-
-        async def session() -> int:
-            told = asyncio.Event()
-            monkeypatch.setattr(sending._log, "warning", lambda *_: told.set())
-            async with Admin(server) as admin:
-                await admin.http.protocol()
-                connection = await admin.connect()
-                connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
-                connection.writer.write(request("/commands/wchp").encode())
-                await told.wait()
-                connection.writer.transport.resume_reading()  # type: ignore[attr-defined]
-                try:
-                    return len(await connection.reader.read())
-                except ConnectionResetError:
-                    return 0
-
-        monkeypatch.setattr(words, "PATIENCE", 0.05)
-        assert asyncio.run(session()) < 20_000_000
+        assert unread(server, "/commands/wchp", sending._log, monkeypatch) < 20_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from znoded.api import metrics, words
+from znoded.api import sending
 from znoded.storage import ops
 
-from .test_admin_http import Admin, Connection, on, request
+from .test_admin_http import Connection, on, request, unread
 from .test_commands import FakeHistogram, FakeServer
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -143,21 +142,5 @@ class TestHttp:
         assert on(server, session) == [200, 200, 200]
 
     def test_who_does_not_read_is_dropped(self, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def session() -> int:
-            told = asyncio.Event()
-            monkeypatch.setattr(metrics._log, "warning", lambda *_: told.set())
-            async with Admin(server) as admin:
-                await admin.http.protocol()  # the import may take longer than this patience
-                connection = await admin.connect()
-                connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
-                connection.writer.write(request("/metrics").encode())
-                await told.wait()
-                connection.writer.transport.resume_reading()  # type: ignore[attr-defined]
-                try:
-                    return len(await connection.reader.read())
-                except ConnectionResetError:
-                    return 0
-
         server.version = "0" * 20_000_000
-        monkeypatch.setattr(words, "PATIENCE", 0.05)
-        assert asyncio.run(session()) < 20_000_000
+        assert unread(server, "/metrics", sending._log, monkeypatch) < 20_000_000

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from znoded.api import snapshot, words
+from znoded.api import snapshot
 from znoded.api.access import Access
 
-from .test_admin_http import Admin, Connection, Json, on, request
+from .test_admin_http import Admin, Connection, Json, on, request, unread
 from .test_commands import FakeServer
 
 
@@ -120,19 +120,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_client_that_does_not_read_is_dropped(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.chunks = endless()
-
-    async def session() -> None:
-        told = asyncio.Event()
-        monkeypatch.setattr(snapshot._log, "warning", lambda *_: told.set())
-        async with Admin(server) as admin:
-            await admin.http.protocol()  # the import may take longer than this patience
-            connection = await admin.connect()
-            connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            connection.writer.write(request("/commands/snapshot").encode())
-            await told.wait()
-
-    monkeypatch.setattr(words, "PATIENCE", 0.05)
-    asyncio.run(session())
+    unread(server, "/commands/snapshot", snapshot._log, monkeypatch)
     assert closed(server) == [True]
     assert server.backups[0].size < 20_000_000
 

@@ -384,7 +384,7 @@ class TestNoBackup:
         daemon.start()
         (wrong := tmp_path / "wrong").write_text("another-token-entirely")
         for token in ((), ("--token-file", str(wrong))):
-            assert "says 401: this needs the token" in self.refused(folder, house.admin[daemon], *token)
+            assert "name a file with it by --token-file" in self.refused(folder, house.admin[daemon], *token)
         wrong.write_bytes(b"\xff\x00")
         assert "holds no token" in self.refused(folder, house.admin[daemon], "--token-file", str(wrong))
         assert "No such file" in self.refused(folder, house.admin[daemon], "--token-file", f"{wrong}er")
