@@ -24,7 +24,9 @@ from .http_connection import HttpConnection
 from .http_quiet import Quiet
 
 _IDLE: Final = 30.0
-"""Seconds that a client may take for a request, may leave between two, and may read nothing of an answer."""
+"""Seconds that a client may take for a request, may leave between two, and has to read some of an answer."""
+_LEAST: Final = 64 << 10
+"""Bytes that it must have read by then, of what does not fit the kernel's buffers."""
 _NO_CONTENT: Final = 204
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -33,7 +35,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol for one connection, admitted by the server core before it can cost anything."""
 
-    __slots__ = ("_timer", "_unread", "client", "lost", "root", "service")
+    __slots__ = ("_impatient", "_timer", "_transport", "_unread", "client", "lost", "root", "service")
 
     def __init__(self, server: web.Server, service: Service) -> None:
         super().__init__(
@@ -48,10 +50,12 @@ class _Protocol(web.RequestHandler):
         self.service = service
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
+        self._impatient = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit it or not."""
-        transport = cast(asyncio.Transport, transport)
+        # aiohttp lets go of it at once when it closes it, with what is not yet written.
+        transport = self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
         self.client = HttpConnection(transport, self.service, peer[0], peer[1])
         introduce(self.client, transport)
@@ -62,6 +66,7 @@ class _Protocol(web.RequestHandler):
         scheme = "https" if self.client.secure else "http"
         host, port = transport.get_extra_info("sockname")[:2]
         self.root = scheme, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        transport.set_write_buffer_limits(0)  # so that writing pauses until everything is out
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -73,7 +78,8 @@ class _Protocol(web.RequestHandler):
     def pause_writing(self) -> None:
         """The client reads more slowly than answers come: it must go on reading."""
         super().pause_writing()
-        self._watch()
+        if self._impatient:
+            self._watch()
 
     def resume_writing(self) -> None:
         """There is room again."""
@@ -81,11 +87,10 @@ class _Protocol(web.RequestHandler):
         super().resume_writing()
 
     def _watch(self) -> None:
-        assert self.transport is not None
-        unread = self.transport.get_write_buffer_size()
-        if self._timer is not None and unread >= self._unread:
-            self.service.closing(self.client, f"has read nothing for {_IDLE:g} s")
-            self.transport.abort()
+        unread = self._transport.get_write_buffer_size()
+        if self._timer is not None and unread > self._unread - _LEAST:
+            self.service.closing(self.client, f"has read hardly anything for {_IDLE:g} s")
+            self._transport.abort()
             return
         self._unread = unread
         self._timer = asyncio.get_running_loop().call_later(_IDLE, self._watch)
@@ -98,6 +103,9 @@ class _Protocol(web.RequestHandler):
     def become(self, connection: Connection, lost: Callable[[], None]) -> None:
         """From now on the core sees that connection in place of this one: it still is admitted once."""
         connection.secure, connection.subject = self.client.secure, self.client.subject
+        self._impatient = False
+        self._forgive()
+        self._transport.set_write_buffer_limits()
         self.service.gone(self.client)
         self.service.accept(connection)
         self.lost = lost

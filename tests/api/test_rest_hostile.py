@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
-from ..daemons import Daemon
+from ..daemons import Daemon, until
 from .rest import JSON, OCTETS, Rest
 
 IMPATIENT = """
@@ -145,6 +146,21 @@ class TestClients:
                 for _ in range(1_000_000):
                     sock.sendall(request)
         assert Rest(impatient.address).get("/").status == 200
+
+    def test_who_never_reads_the_last_of_it_makes_room_for_others(self, impatient: Daemon) -> None:
+        def served() -> bool:
+            with suppress(ConnectionError, HTTPException):
+                return Rest(impatient.address).get("/").status == 200
+            return False
+
+        until(served)
+        Rest(impatient.address).post("/?name=long", bytes(1_000_000))
+        # As text, each byte takes six: more than the kernel's buffers hold.
+        request = b"GET /znodes/v1/long?dataformat=utf8 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        with ExitStack() as stack:
+            for _ in range(SESSIONS):
+                stack.enter_context(Rest(impatient.address).raw(buffer=4096)).sendall(request)
+            until(served, "room for another")
 
     def test_an_address_has_few_sessions(self, impatient: Daemon) -> None:
         rest = Rest(impatient.address)
