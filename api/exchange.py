@@ -126,6 +126,11 @@ class Exchange:
         return number
 
     @property
+    def request(self) -> str:
+        """What errors call it."""
+        return _clean(f"{self.incoming.method} {self.incoming.target}")
+
+    @property
     def base(self) -> str:
         """The root's URL as the client wrote it, without a slash at its end; raises Fault."""
         scheme, here = self.incoming.root
@@ -167,12 +172,11 @@ class Exchange:
         """The gateway's error: a string where octets were asked for."""
         if self.zxid < 0:
             self.zxid = (await self.incoming.client.ask(ops.PING, b"")).zxid
-        request = f"{self.incoming.method} {self.incoming.target}"
+        request, said = self.request, _clean(str(problem))
         if self.form is Form.OCTETS:
-            said = f"Request {request} failed due to {problem}"
-            body = said.encode(errors="replace")
+            body = f"Request {request} failed due to {said}".encode()
             return Answer(problem.status, self.zxid, "text/plain; charset=utf-8", body, problem.headers)
-        told = {"request": request, "message": str(problem), **problem.more}
+        told = {"request": request, "message": said, **problem.more}
         return self.answer(problem.status, told, problem.headers)
 
 
@@ -200,6 +204,11 @@ def check(path: bytes) -> None:
     problem = paths.fault(path)
     if problem is not None:
         raise Fault(400, f"{path.decode(errors='replace')!r} is no path: {problem}")
+
+
+def _clean(text: str) -> str:
+    """Text without what stands in it for bytes that are no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _bytes(text: str) -> bytes:

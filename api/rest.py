@@ -62,8 +62,7 @@ def _lost(exchange: Exchange, lost: Lost) -> Answer:
     said = str(lost)
     if exchange.incoming.method not in ("GET", "HEAD"):
         said += "; whether this was done can't be known: read before you try again"
-    request = f"{exchange.incoming.method} {exchange.incoming.target}"
-    body = encode(Form.JSON, {"request": request, "message": said})
+    body = encode(Form.JSON, {"request": exchange.request, "message": said})
     return Answer(503, max(exchange.zxid, 0), Form.JSON.value, body, ends=True)
 
 

@@ -373,6 +373,8 @@ def _refusal(request: web.BaseRequest) -> tuple[int, str] | None:
         return 426, "This is for WebSockets"
     if is_of_another_site("POST", headers):  # what comes may change things
         return 403, "A page of another site may not do this"
+    if not headers.get("Sec-WebSocket-Key", "").isascii():  # aiohttp expects no such thing
+        return 400, "Sec-WebSocket-Key is malformed"
     offered = headers.get("Sec-WebSocket-Protocol")
     if offered is not None and PROTOCOL not in [one.strip() for one in offered.split(",")]:
         return 400, f"The subprotocol here is {PROTOCOL}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..daemons import LINE, Daemon, until
 from ..zookeeper.raw import Acl, Connection, Granted, Op, Reply, acls, blob, bool_, int_, text
@@ -136,3 +136,38 @@ def word(daemon: Daemon, name: bytes) -> str:
     with socket.create_connection(daemon.address, 10) as sock:
         sock.sendall(name)
         return b"".join(iter(lambda: sock.recv(1 << 16), b"")).decode()
+
+
+def opened(address: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> socket.socket:
+    """A connection; buffer: bytes for what it has sent, and for what it has not read."""
+    sock = socket.socket()
+    sock.settimeout(15)
+    if buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.bind((source, 0))
+    sock.connect(address)
+    return sock
+
+
+def rest_of(sock: socket.socket) -> bytes:
+    """All that comes until the server closes the connection."""
+    got = bytearray()
+    try:
+        while piece := sock.recv(1 << 16):
+            got += piece
+    except ConnectionError:
+        pass
+    return bytes(got)
+
+
+def send(sock: socket.socket, pieces: Iterable[bytes]) -> int:
+    """Send until the server has enough; how many pieces it took."""
+    sent = 0
+    try:
+        for piece in pieces:
+            sock.sendall(piece)
+            sent += 1
+    except OSError:
+        pass
+    return sent

@@ -7,13 +7,13 @@ import gzip
 import json
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import cbor2
 import pytest
 
 from ..daemons import Daemon, free_port, until
-from .strangers import MB, Canary, log_of, served, unharmed
+from .strangers import MB, Canary, log_of, opened, rest_of, send, served, unharmed
 
 ADMIN_PORT = free_port()
 MAX_BUFFER = 1_000_000
@@ -47,41 +47,6 @@ def canary(daemon: Daemon, record_property: Callable[[str, object], None]) -> It
 def address(daemon: Daemon, request: pytest.FixtureRequest) -> tuple[str, int]:
     """Each port that takes HTTP."""
     return daemon.address if request.param == "client" else ("127.0.0.1", ADMIN_PORT)
-
-
-def opened(address: tuple[str, int], source: str = "127.0.0.1", buffer: int = 0) -> socket.socket:
-    """A connection; buffer: bytes for what it has sent, and for what it has not read."""
-    sock = socket.socket()
-    sock.settimeout(15)
-    if buffer:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    sock.bind((source, 0))
-    sock.connect(address)
-    return sock
-
-
-def rest_of(sock: socket.socket) -> bytes:
-    """All that comes until the server closes the connection."""
-    got = bytearray()
-    try:
-        while piece := sock.recv(1 << 16):
-            got += piece
-    except ConnectionError:
-        pass
-    return bytes(got)
-
-
-def send(sock: socket.socket, pieces: Iterable[bytes]) -> int:
-    """Send until the server has enough; how many pieces it took."""
-    sent = 0
-    try:
-        for piece in pieces:
-            sock.sendall(piece)
-            sent += 1
-    except OSError:
-        pass
-    return sent
 
 
 def answers(address: tuple[str, int], *pieces: bytes) -> list[int]:
