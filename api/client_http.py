@@ -15,7 +15,7 @@ from typing import Final, cast
 from aiohttp import HttpVersion10, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 
-from . import rest, websocket
+from . import rest, websocket, words
 from .certificates import introduce
 from .connection import Connection, Service
 from .exchange import Answer, Incoming, Stream
@@ -66,7 +66,7 @@ class _Protocol(web.RequestHandler):
         scheme = "https" if self.client.secure else "http"
         host, port = transport.get_extra_info("sockname")[:2]
         self.root = scheme, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        transport.set_write_buffer_limits(0)  # so that writing pauses until everything is out
+        transport.set_write_buffer_limits(*words.FULL)  # so that writing pauses until everything is out
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
