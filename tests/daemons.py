@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,10 +35,12 @@ def until(condition: Callable[[], object], what: str = "it") -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
+    """A port that nobody listens on; nor does the system lend it to who connects, so that a server which
+    is started again finds it free."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as free:
+            port: int = free.getsockname()[1]
+            return port
 
 
 class Daemon:
@@ -75,6 +79,11 @@ class Daemon:
         found = re.search(r"RssAnon:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) << 10
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.launched and self._process.poll() is None
 
     def launch(self) -> None:
         """Start it, and do not wait."""

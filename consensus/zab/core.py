@@ -185,6 +185,8 @@ class Core:
         if self.role is Role.LOOKING:
             self._election.heard(peer, said)
         elif not said.active:
+            if self.leader is not None:
+                self.leader.lost(peer)  # if it was a learner, it has left
             # Whoever still looks is told of the leader there is.
             self.server.send(peer, self._election.notification(active=True, leading=self.leader is not None))
 
