@@ -33,10 +33,10 @@ class Sessions:
     def __init__(
         self, config: Config, state: State, stats: Stats, consensus: Consensus, propose: Propose
     ) -> None:
-        self.leases = Leases(config.tick_time)
         self.trace_mask = int(Trace.DEFAULT)
         self._config = config
         self._state = state
+        self.leases = self._lease_all()
         self._stats = stats
         self._consensus = consensus
         self._propose = propose
@@ -117,11 +117,7 @@ class Sessions:
         self._generation = generation
         if generation is None:
             return
-        now = monotonic()
-        for session in self._state.sessions.values():
-            if self.leases.get(session.id) is None:
-                self.leases.add(session.id, session.timeout, now)
-        self.leases.renew(now)
+        self.leases.renew(monotonic())
         if generation > self._state.generation:
             self._propose(ops.LEAD, LONG.pack(generation))
 
@@ -144,10 +140,14 @@ class Sessions:
 
     def forget(self) -> None:
         """Another state has taken the place of this one."""
-        self.leases = Leases(self._config.tick_time)
+        self.leases = self._lease_all()
+
+    def _lease_all(self) -> Leases:
+        leases = Leases(self._config.tick_time)
         now = monotonic()
         for session in self._state.sessions.values():
-            self.leases.add(session.id, session.timeout, now)
+            leases.add(session.id, session.timeout, now)
+        return leases
 
     def _tell_leader(self) -> None:
         now = monotonic()

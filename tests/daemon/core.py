@@ -238,13 +238,19 @@ class Core:
         self.steps = Steps()
         config = load(None, {"dataDir": str(folder), "tickTime": "1000"} | settings).config
         assert config is not None
-        backend: Consensus = self.steps
+        self._config = config
         self.state = State(MemoryEngine(folder))
-        log = Log(folder / "log")
-        self.server = Server(config, self.state, backend, Idle(self.state, log, 3), Stats(1000))
+        self._log = Log(folder / "log")
+        self.restart()
+        self.server.leading(0)
+
+    def restart(self) -> None:
+        """A new server on what there is; it does not lead."""
+        backend: Consensus = self.steps
+        flusher = Idle(self.state, self._log, 3)
+        self.server = Server(self._config, self.state, backend, flusher, Stats(1000))
         self.steps.begin(self.server)
         self.server.serving = True
-        self.server.leading(0)
 
     def connection(self, host: str = "127.0.0.1") -> Ear:
         """A connection that has no session yet."""

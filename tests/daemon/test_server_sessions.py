@@ -120,6 +120,12 @@ def test_a_session_is_taken_up_with_its_password(core: Core) -> None:
     assert not there(core, b"/e")
 
 
+def test_a_session_from_before_a_restart_is_taken_up_by_who_does_not_lead(core: Core) -> None:
+    client = core.client()
+    core.restart()
+    assert core.move(client).said == [("welcome", client.session_id)]
+
+
 def test_the_old_connection_is_closed_when_its_session_moves(core: Core) -> None:
     client = core.client()
     moved = core.move(client)
