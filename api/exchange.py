@@ -159,7 +159,11 @@ class Exchange:
     async def sync(self) -> None:
         """If that is asked for, wait until all is applied that anybody had been acknowledged before."""
         if self.flag("sync"):
-            await self.ask(rest_ops.Ask(ops.SYNC, b"\0\0\0\1/"), b"/")
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Wait for that."""
+        await self.ask(rest_ops.Ask(ops.SYNC, b"\0\0\0\1/"), b"/")
 
     # what is answered
 

@@ -36,7 +36,7 @@ async def serve(incoming: Incoming) -> Answer | Stream:
         place = exchange.place
         if place.startswith(ZNODES) and place[len(ZNODES) : len(ZNODES) + 1] in ("/", ""):
             session = exchange.parameters.get("session")
-            if session and not rest_sessions.take_part(exchange, session):
+            if session and not await rest_sessions.take_part(exchange, session):
                 raise rest_sessions.dead(session)
             return await _znode(exchange, znode_path(place[len(ZNODES) :]))
         if place.startswith(SESSIONS) and place[len(SESSIONS) : len(SESSIONS) + 1] in ("/", ""):

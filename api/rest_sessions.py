@@ -39,9 +39,10 @@ def _proof(session: Session) -> int:
     return int.from_bytes(session.password[:8]) >> 64 - _PROOF_BITS
 
 
-def take_part(exchange: Exchange, text: str) -> bool:
+async def take_part(exchange: Exchange, text: str) -> bool:
     """The exchange is for that session from now on, which counts as a sign of life; False if it is over, or
-    never was."""
+    never was. One that is not known is looked up again behind all that was done elsewhere. Raises Fault,
+    Lost."""
     if not _UUID.fullmatch(text.lower()):
         return False
     number = UUID(text).int
@@ -56,6 +57,9 @@ def take_part(exchange: Exchange, text: str) -> bool:
     proof = value & (1 << _PROOF_BITS) - 1
     client = exchange.incoming.client
     session = client.living(session_id)
+    if session is None:
+        await exchange.catch_up()
+        session = client.living(session_id)
     if session is None or not hmac.compare_digest(proof.to_bytes(8), _proof(session).to_bytes(8)):
         return False
     client.touch(session_id)
@@ -79,12 +83,12 @@ async def serve(exchange: Exchange, rest: str) -> Answer:
         case "POST", False:
             return await _begin(exchange)
         case "PUT", True:
-            if not take_part(exchange, text):
+            if not await take_part(exchange, text):
                 raise dead(text)
             reply = await exchange.ask(Ask(ops.PING, b""), b"")
             return Answer(200, reply.zxid)
         case "DELETE", True:
-            if take_part(exchange, text):
+            if await take_part(exchange, text):
                 reply = await exchange.ask(Ask(ops.CLOSE_SESSION, b""), b"")
             else:
                 reply = await exchange.ask(Ask(ops.PING, b""), b"")

@@ -69,7 +69,7 @@ class Applied:
 
     def lines(self) -> Iterator[str]:
         """None for what changes no znode: sessions' beginnings and ends."""
-        _, session, _, size = HEAD.unpack_from(self.txn)
+        _, session, _, size, _ = HEAD.unpack_from(self.txn)
         at = HEAD.size + size
         op, body = INT.unpack_from(self.txn, at)[0], self.txn[at + INT.size :]
         if op == ops.CLOSE_SESSION:

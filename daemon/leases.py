@@ -9,11 +9,13 @@ from ..api.connection import Connection
 
 @dataclass(slots=True)
 class Lease:
-    """A session as this server sees it. timeout in ms; heard is monotonic, in seconds."""
+    """A session as this server sees it. timeout in ms; heard is monotonic, in seconds, as is touched: when
+    its client was heard by this server, if not on the connection."""
 
     session: int
     timeout: int
     heard: float
+    touched: float = 0.0
     connection: Connection | None = None
     closing: bool = False
     bucket: int = 0
@@ -29,11 +31,12 @@ class Leases:
     """All sessions by id, and in buckets of a tick by when they may expire.
 
     A touch costs nothing: a lease is looked at again when its bucket is due, and moved on if its
-    client was heard meanwhile.
+    client was heard meanwhile. Only a leader keeps the buckets: nobody else empties them.
     """
 
     def __init__(self, tick: int) -> None:
         self.tick = tick
+        self._led = False
         self._leases: dict[int, Lease] = {}
         self._buckets: dict[int, list[Lease]] = {}
 
@@ -54,19 +57,28 @@ class Leases:
         """End a lease."""
         return self._leases.pop(session, None)
 
-    def change(self, lease: Lease, timeout: int) -> None:
-        """Give a lease another timeout in ms, from when its client was last heard."""
+    def change(self, lease: Lease, timeout: int, now: float) -> None:
+        """Give a lease another timeout in ms, a full one: its client was heard now (monotonic)."""
         lease.timeout = timeout
+        lease.heard = now
         if lease.deadline(self.tick) < lease.bucket:
             self._queue(lease)
 
     def renew(self, now: float) -> None:
-        """Give every session a full timeout, as a new leader does."""
+        """Begin to expire sessions, each after a full timeout, as a new leader does."""
         self._buckets.clear()
+        self._led = True
         for lease in self._leases.values():
             lease.heard = now
             lease.closing = False
             self._queue(lease)
+
+    def rest(self) -> None:
+        """Expire nobody from now on: another server leads."""
+        self._led = False
+        self._buckets.clear()
+        for lease in self._leases.values():
+            lease.closing = False
 
     def overdue(self, now: float) -> list[Lease]:
         """The leases that have run out by now (monotonic seconds) and are not being closed yet; one
@@ -87,14 +99,15 @@ class Leases:
                     self._put(lease, (moment // self.tick + 1) * self.tick)
         return due
 
-    def heard_since(self, since: float, now: float) -> list[int]:
-        """The sessions whose clients were heard since then (monotonic): for a server that expires none."""
+    def heard_since(self, since: float) -> list[int]:
+        """The sessions whose clients were heard here since then (monotonic), or could not be: those that
+        are held."""
         heard = []
         for lease in self._leases.values():
             connection = lease.connection
-            if connection is not None:
-                lease.heard = now if connection.held else max(lease.heard, connection.heard)
-            if lease.heard >= since:
+            if lease.touched >= since or (
+                connection is not None and (connection.held or connection.heard >= since)
+            ):
                 heard.append(lease.session)
         return heard
 
@@ -110,4 +123,5 @@ class Leases:
 
     def _put(self, lease: Lease, bucket: int) -> None:
         lease.bucket = bucket
-        self._buckets.setdefault(bucket, []).append(lease)
+        if self._led:
+            self._buckets.setdefault(bucket, []).append(lease)

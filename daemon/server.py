@@ -328,7 +328,13 @@ class Server:
             self._stamped, self._stamped_for = connection.heard, connection
             identities = connection.identity_wire
             self._head = (
-                HEAD.pack(int(wall_time() * 1000), connection.session_id, self._flags, len(identities))
+                HEAD.pack(
+                    int(wall_time() * 1000),
+                    connection.session_id,
+                    self._flags,
+                    len(identities),
+                    self.config.server_id,
+                )
                 + identities
             )
         if op == ops.CLOSE_SESSION:

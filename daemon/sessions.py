@@ -8,23 +8,20 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic, time
-from typing import Final
 
 from ..api.commands import Trace
 from ..api.connection import Connection
-from ..consensus.contract import Consensus, NotServing
+from ..consensus.contract import Consensus
 from ..storage import ops
 from ..storage.jute import LONG
-from ..storage.session import Session
+from ..storage.session import PASSWORD_SIZE, Session
 from ..storage.state import State
 from .config import Config
 from .leases import Lease, Leases
-from .proposals import Internal, Propose
+from .proposals import Propose
 from .stats import Stats
 
 log = logging.getLogger(__name__)
-
-_PASSWORD_SIZE: Final = 16
 
 
 class Sessions:
@@ -67,12 +64,9 @@ class Sessions:
         there, whether the connection still is (ZooKeeperServer.processConnectRequest)."""
         timeout = self._negotiate(timeout)
         if session:
-            if session not in self._state.sessions:
-                self._take_up_later(connection, session, timeout, password, ready)
-            else:
-                self._take_up(connection, session, timeout, password)
+            self._take_up(connection, timeout, session, password, ready)
             return
-        opened = self._new(timeout)
+        opened = self._new(timeout, self._config.server_id)
 
         def done(error: int) -> None:
             if ready():
@@ -86,7 +80,7 @@ class Sessions:
         host, most = connection.host, self._config.max_client_cnxns
         if most and self._free_by_host[host] >= most:
             return f"{host} has {most} sessions already that belong to no connection (maxClientCnxns)"
-        opened = self._new(self._negotiate(timeout))
+        opened = self._new(self._negotiate(timeout), 0)
         self._free[opened.id] = host
         self._free_by_host[host] += 1
 
@@ -110,12 +104,13 @@ class Sessions:
         """The client of a living session has been heard."""
         lease = self.leases.get(session)
         if lease is not None:
-            lease.heard = monotonic()
+            lease.heard = lease.touched = monotonic()
 
     def lead(self, generation: int | None) -> None:
         """Begin to look after all sessions, each with a full timeout; or, None, stop doing so."""
         self._generation = generation
         if generation is None:
+            self.leases.rest()
             return
         self.leases.renew(monotonic())
         if generation > self._state.generation:
@@ -139,7 +134,7 @@ class Sessions:
                 lease.heard = now
 
     def forget(self) -> None:
-        """Another state has taken the place of this one."""
+        """Another state has taken the place of the one there was: that of a server that does not lead."""
         self.leases = self._lease_all()
 
     def _lease_all(self) -> Leases:
@@ -150,9 +145,10 @@ class Sessions:
         return leases
 
     def _tell_leader(self) -> None:
-        now = monotonic()
-        since, self._told = self._told, now
-        heard = self.leases.heard_since(since, now)
+        if self._consensus.status.leader is None:
+            return  # told later, to whoever leads then
+        since, self._told = self._told, monotonic()
+        heard = self.leases.heard_since(since)
         if heard:
             self._consensus.to_leader(b"".join(map(LONG.pack, heard)))
 
@@ -164,7 +160,14 @@ class Sessions:
             if self.trace_mask & Trace.SESSION:
                 log.debug("session %#x %s", session, "begins" if opened else "ends")
             if opened is not None:
-                self.leases.add(session, opened.timeout, now)
+                lease = self.leases.get(session)
+                if lease is None:
+                    self.leases.add(session, opened.timeout, now)
+                    continue
+                self.leases.change(lease, opened.timeout, now)
+                if opened.server != self._config.server_id and lease.connection is not None:
+                    lease.connection.close(f"session {session:#x} moved to server {opened.server}")
+                    lease.connection = None
                 continue
             lease = self.leases.remove(session)
             if session in self._free:
@@ -184,14 +187,15 @@ class Sessions:
         lease = self.leases.get(connection.session_id)
         if lease is not None and lease.connection is connection:
             lease.heard = max(lease.heard, connection.heard)
+            lease.touched = connection.heard
             lease.connection = None
 
     def _negotiate(self, timeout: int) -> int:
         return min(max(timeout, self._config.min_session_timeout), self._config.max_session_timeout)
 
-    def _new(self, timeout: int) -> Session:
+    def _new(self, timeout: int, server: int) -> Session:
         self._next += 1
-        return Session(self._next, timeout, secrets.token_bytes(_PASSWORD_SIZE))
+        return Session(self._next, timeout, secrets.token_bytes(PASSWORD_SIZE), server)
 
     def _forget(self, session: int) -> None:
         host = self._free.pop(session)
@@ -199,33 +203,40 @@ class Sessions:
         if not self._free_by_host[host]:
             del self._free_by_host[host]
 
-    def _take_up_later(
-        self, connection: Connection, session: int, timeout: int, password: bytes, ready: Callable[[], bool]
+    def _take_up(
+        self, connection: Connection, timeout: int, session: int, password: bytes, ready: Callable[[], bool]
     ) -> None:
-        """It may have begun on another server a moment ago: catch up first."""
-
-        def done(error: int) -> None:
-            if ready():
-                self._take_up(connection, session, timeout, password)
-
-        try:
-            self._consensus.barrier(Internal(done, connection.close))
-        except NotServing as error:
-            connection.close(str(error))
-
-    def _take_up(self, connection: Connection, session: int, timeout: int, password: bytes) -> None:
+        """Hand over a session at once if that changes nothing but the connection. Else have it ordered, so
+        that every server knows who may write for it, what it sent before comes before, and one that began
+        on another server a moment ago is found."""
+        wanted = Session(session, timeout, password, self._config.server_id)
         known, lease = self._state.sessions.get(session), self.leases.get(session)
-        if known is None or lease is None or lease.closing:
+        if len(password) != PASSWORD_SIZE or (lease is not None and lease.closing):
             connection.refused()
-        elif not hmac.compare_digest(known.password, password):
+        elif known is not None and not hmac.compare_digest(known.password, password):
             log.warning("wrong password for session %#x from %s", session, connection.host)
             connection.refused()
+        elif known == wanted:
+            self._take(connection, wanted)
         else:
-            if lease.connection is not None:
-                lease.connection.close(f"session {session:#x} moved to {connection.host} {connection.port}")
-            self.leases.change(lease, timeout)
-            self._attach(connection, Session(session, timeout, known.password))
-            self._stats.counters["connection_revalidate_count"] += 1
+
+            def done(error: int) -> None:
+                if not ready():
+                    return
+                if error:
+                    connection.refused()
+                else:
+                    self._take(connection, wanted)
+
+            self._propose(ops.MOVE_SESSION, wanted.encode(), done, connection.close)
+
+    def _take(self, connection: Connection, session: Session) -> None:
+        """The client of a session that it had already is here."""
+        lease = self.leases.get(session.id)
+        if lease is not None and lease.connection is not None:
+            lease.connection.close(f"session {session.id:#x} moved to {connection.host} {connection.port}")
+        self._attach(connection, session)
+        self._stats.counters["connection_revalidate_count"] += 1
 
     def _attach(self, connection: Connection, session: Session) -> None:
         lease = self.leases.get(session.id)

@@ -39,6 +39,8 @@ ERROR: Final = -1
 
 LEAD: Final = -100
 """Ours: a leadership begins; its body is the new generation."""
+MOVE_SESSION: Final = -101
+"""Ours: a session's client has come to another server, or wants another timeout; its body is the session."""
 
 NAMES: Final[dict[int, str]] = {
     CREATE: "CREA",

@@ -9,20 +9,24 @@ from typing import Final
 from .acl import Identity
 from .jute import INT, Reader, pack_buffer
 
-_SESSION: Final = struct.Struct(">qi16s")
+PASSWORD_SIZE: Final = 16
+_SESSION: Final = struct.Struct(">qi16sB")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client's session: id, negotiated timeout in ms, and the password that proves its owner."""
+    """A client's session: id, negotiated timeout in ms, and the password that proves its owner.
+
+    server: the id of the one that has its connection, and alone may write for it; 0: any server may."""
 
     id: int
     timeout: int
     password: bytes
+    server: int = 0
 
     def encode(self) -> bytes:
-        """As the transaction that opens it carries it."""
-        return _SESSION.pack(self.id, self.timeout, self.password)
+        """As the transactions that open and move it carry it."""
+        return _SESSION.pack(self.id, self.timeout, self.password, self.server)
 
     @classmethod
     def decode(cls, wire: bytes) -> Session:

@@ -5,7 +5,7 @@ Rows by their first byte:
     e session(8) path an ephemeral of that session
     t path            the TTL of a TTL znode, 0 for a container
     q path            a quota's limits stand at /zookeeper/quota<path>
-    s session(8)      timeout and password
+    s session(8)      timeout, password and server
     a acl(4)          use count and the ACL as on the wire
     m                 format, applied zxid, time, generation, counters
 """
@@ -27,10 +27,10 @@ from .session import Session
 from .table import Table
 from .znode import LASTING, NO_BYTES, TAIL
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the rows, a record's layout included: an engine with rows of another is not read."""
 _META: Final = struct.Struct(">BqqqqqqI")
-_SESSION: Final = struct.Struct(">i16s")
+_SESSION: Final = struct.Struct(">i16sB")
 _ACL: Final = struct.Struct(">I")
 _PRESENT: Final = b"\x01"
 _DEPTHS: Final = tuple(b"n" + depth.to_bytes(3) for depth in range(256))
@@ -70,6 +70,10 @@ NODES: Final = b"n"
 
 META: Final = b"m"
 """The key of the row that says what the others are."""
+
+
+def _session_row(session: Session) -> bytes:
+    return _SESSION.pack(session.timeout, session.password, session.server)
 
 
 def unpack_meta(row: bytes) -> Meta:
@@ -247,8 +251,12 @@ class State:
     def open_session(self, session: Session) -> None:
         """A session begins."""
         self.sessions[session.id] = session
-        group = b"s"
-        self.table.add(group, group + LONG.pack(session.id), _SESSION.pack(session.timeout, session.password))
+        self.table.add(b"s", b"s" + LONG.pack(session.id), _session_row(session))
+
+    def change_session(self, session: Session) -> None:
+        """A session that there is has another timeout or server from now on."""
+        self.sessions[session.id] = session
+        self.table.put(b"s" + LONG.pack(session.id), _session_row(session))
 
     def close_session(self, session: int) -> None:
         """A session ends; its ephemerals are the caller's to delete."""
@@ -347,9 +355,8 @@ class State:
         ) = meta
         engine = self.table.engine
         for key, value in engine.scan(b"s"):
-            timeout, password = _SESSION.unpack(value)
             session = LONG.unpack(key[1:])[0]
-            self.sessions[session] = Session(session, timeout, password)
+            self.sessions[session] = Session(session, *_SESSION.unpack(value))
         for key, value in engine.scan(b"a"):
             acl = _ACL.unpack(key[1:])[0]
             wire = value[8:]

@@ -7,6 +7,7 @@ those of ZooKeeper 3.9's PrepRequestProcessor and DataTree.
 
 from __future__ import annotations
 
+import hmac
 import struct
 from collections.abc import Callable
 from functools import lru_cache
@@ -42,8 +43,9 @@ Event: TypeAlias = tuple[int, bytes, bytes, int, int]
 """(kind, path, parent's path, the znode's ACL key, its parent's): what watches are told. A change of data
 is no news about the parent: it has neither."""
 
-HEAD: Final = struct.Struct(">qqBH")
-"""time in ms since 1970, session (0: none), flags, length of the identities that follow."""
+HEAD: Final = struct.Struct(">qqBHB")
+"""time in ms since 1970, session (0: none), flags, length of the identities that follow, the server that
+took it."""
 ENFORCE_QUOTA: Final = 1
 EXTENDED_TYPES: Final = 2
 """The flags carry what the taking server is configured to, so that all replicas do the same."""
@@ -71,10 +73,18 @@ _identities = lru_cache(maxsize=1024)(decode_identities)
 
 
 def transaction(
-    op: int, body: bytes, *, session: int = 0, time: int = 0, flags: int = 0, identities: bytes = b"\0\0\0\0"
+    op: int,
+    body: bytes,
+    *,
+    session: int = 0,
+    time: int = 0,
+    flags: int = 0,
+    identities: bytes = b"\0\0\0\0",
+    server: int = 0,
 ) -> bytes:
     """A request as a transaction."""
-    return b"".join((HEAD.pack(time, session, flags, len(identities)), identities, INT.pack(op), body))
+    head = HEAD.pack(time, session, flags, len(identities), server)
+    return b"".join((head, identities, INT.pack(op), body))
 
 
 def _wrap(number: int) -> int:
@@ -115,7 +125,7 @@ class Writes:
         self.state = state
         self.events: list[Event] = []
         self.sessions: list[tuple[Session | None, int]] = []
-        """What became of sessions: (the new one, its id) or (None, the id of one that ended)."""
+        """What became of sessions: (as it is now, its id) or (None, the id of one that ended)."""
         self.excesses: list[tuple[bytes, quota.Excess]] = []
         """Writes that went over the quota of a path, refused or not."""
         self.op = 0
@@ -136,6 +146,7 @@ class Writes:
             ops.MULTI: self._multi,
             ops.RECONFIG: self._reconfig,
             ops.CREATE_SESSION: self._create_session,
+            ops.MOVE_SESSION: self._move_session,
             ops.CLOSE_SESSION: self._close_session,
             ops.LEAD: self._lead,
         }
@@ -143,7 +154,7 @@ class Writes:
     def apply(self, zxid: int, txn: bytes) -> tuple[int, bytes]:
         """Apply a transaction; (error code, the answer's body as on the wire)."""
         state = self.state
-        time, session, self._flags, size = _head(txn)
+        time, session, self._flags, size, server = _head(txn)
         if time < state.time:
             time = state.time  # clocks differ between servers: time only ever goes forward
         else:
@@ -157,8 +168,12 @@ class Writes:
             state.forget_acls()
         state.zxid = zxid
         try:
-            if session and session not in state.sessions:
-                return Code.SESSIONEXPIRED, b""
+            if session:
+                known = state.sessions.get(session)
+                if known is None:
+                    return Code.SESSIONEXPIRED, b""
+                if known.server and known.server != server:
+                    return Code.SESSIONMOVED, b""  # its client has gone on: what it does now comes first
             return 0, self._handlers[op](op, txn[at + 4 :], zxid, time)
         except ZkError as error:
             return error.code, b""
@@ -423,6 +438,15 @@ class Writes:
     def _create_session(self, op: int, body: bytes, zxid: int, now: int) -> bytes:
         session = Session.decode(body)
         self.state.open_session(session)
+        self.sessions.append((session, session.id))
+        return b""
+
+    def _move_session(self, op: int, body: bytes, zxid: int, now: int) -> bytes:
+        session = Session.decode(body)
+        known = self.state.sessions.get(session.id)
+        if known is None or not hmac.compare_digest(known.password, session.password):
+            raise ZkError(Code.SESSIONEXPIRED)
+        self.state.change_session(session)
         self.sessions.append((session, session.id))
         return b""
 

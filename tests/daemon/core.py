@@ -233,9 +233,11 @@ class Ear(Connection):
 class Core:
     """A server and what stands around it. settings are zoo.cfg's."""
 
-    def __init__(self, folder: Path, clock: Clock, settings: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, settings: dict[str, str], steps: Steps | None = None
+    ) -> None:
         self.clock = clock
-        self.steps = Steps()
+        self.steps = steps or Steps()
         config = load(None, {"dataDir": str(folder), "tickTime": "1000"} | settings).config
         assert config is not None
         self._config = config

@@ -18,13 +18,14 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
     st.integers(-(1 << 63), (1 << 63) - 1),
     st.integers(0, (1 << 31) - 1),
     st.binary(min_size=16, max_size=16),
+    st.integers(0, 255),
 )
-def test_a_session_reads_back(id: int, timeout: int, password: bytes) -> None:
-    session = Session(id, timeout, password)
+def test_a_session_reads_back(id: int, timeout: int, password: bytes, server: int) -> None:
+    session = Session(id, timeout, password, server)
     assert Session.decode(session.encode()) == session
 
 
-@pytest.mark.parametrize("size", [0, 27, 29])
+@pytest.mark.parametrize("size", [0, 28, 30])
 def test_bytes_that_are_no_session_are_refused(size: int) -> None:
     with pytest.raises(struct.error):
         Session.decode(bytes(size))
@@ -44,9 +45,9 @@ def test_bytes_that_are_no_identities_are_refused(wire: bytes) -> None:
     assert all(isinstance(text, str) for identity in identities for text in identity)
 
 
-@given(st.binary(max_size=40) | st.binary(min_size=28, max_size=28))
+@given(st.binary(max_size=40) | st.binary(min_size=29, max_size=29))
 def test_any_bytes_are_a_session_or_refused(wire: bytes) -> None:
     try:
         assert Session.decode(wire).encode() == wire
     except struct.error:
-        assert len(wire) != 28
+        assert len(wire) != 29

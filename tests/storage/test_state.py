@@ -32,7 +32,7 @@ def test_rows_of_another_format_are_refused(tmp_path: Path) -> None:
     assert meta is not None
     engine.commit({b"m": bytes([meta[0] + 1]) + meta[1:]})
     engine.refresh()
-    with pytest.raises(OtherFormat, match="format 2, this version reads 1"):
+    with pytest.raises(OtherFormat, match="format 3, this version reads 2"):
         State(engine)
 
 
