@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import configparser
 import graphlib
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,21 +52,27 @@ def nodes(tree: ast.AST, *, typing: bool) -> Iterator[ast.AST]:
         yield from nodes(child, typing=typing)
 
 
-def imports(module: str, *, typing: bool = True) -> set[str]:
-    """The package's modules that module imports, anywhere in it, without the package's own name."""
+def targets(module: str, *, typing: bool = True) -> set[str]:
+    """All that module imports, anywhere in it, by full names."""
     path = MODULES[module]
     package = [PACKAGE, *path.relative_to(ROOT).parts[:-1]]
-    targets: set[str] = set()
+    found: set[str] = set()
     for node in nodes(ast.parse(path.read_bytes()), typing=typing):
         if isinstance(node, ast.Import):
-            targets.update(alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join((*base, node.module)) if node.module else ".".join(base)
             for alias in node.names:
                 deeper = f"{origin}.{alias.name}"
-                targets.add(deeper if deeper.partition(".")[2] in MODULES else origin)
-    return {target.partition(".")[2] for target in targets if target.split(".")[0] == PACKAGE}
+                found.add(deeper if deeper.partition(".")[2] in MODULES else origin)
+    return found
+
+
+def imports(module: str, *, typing: bool = True) -> set[str]:
+    """The package's modules that module imports, without the package's own name."""
+    found = targets(module, typing=typing)
+    return {target.partition(".")[2] for target in found if target.split(".")[0] == PACKAGE}
 
 
 def allowed(module: str, target: str) -> bool:
@@ -112,6 +121,21 @@ def test_a_module_says_its_job_in_a_sentence(path: Path) -> None:
     first = docstring.splitlines()[0]
     assert first.endswith((".", "?")), first
     assert len(first.split()) >= 3, first
+
+
+def test_compiling_leads_to_no_library_that_a_build_lacks() -> None:
+    """mypyc takes in whatever the hot modules import, and gives up where it finds nothing."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    there = {re.split(r"\W", requirement)[0] for requirement in build} | sys.stdlib_module_names
+    there.add("mypy_extensions")  # comes with mypy
+    reached: set[str] = set()
+    ahead = {name_of(ROOT / path) for path in re.findall(r'"(\w+/\w+\.py)"', (ROOT / "setup.py").read_text())}
+    assert ahead <= MODULES.keys()
+    while ahead:
+        module = ahead.pop()
+        reached.add(module)
+        assert {target.split(".")[0] for target in targets(module)} <= there | {PACKAGE}, module
+        ahead |= (imports(module) & MODULES.keys()) - reached
 
 
 def test_every_package_is_installed() -> None:
