@@ -48,7 +48,6 @@ STAT_NAMES: Final = (
 _quote: Final = json.encoder.encode_basestring_ascii
 """A text as dumps() writes it, without the way there."""
 _STAT: Final = ",".join(f'"{name}":%d' for name in STAT_NAMES) + "}"
-_PERMISSIONS: Final = {"c": acls.CREATE, "d": acls.DELETE, "r": acls.READ, "w": acls.WRITE, "a": acls.ADMIN}
 _OFFERED: Final = tuple(Form)
 
 
@@ -126,7 +125,7 @@ def entries(acl: list[Acl]) -> list[dict[str, str]]:
     """A list as it is told."""
     return [
         {
-            "perms": "".join(letter for letter, perm in _PERMISSIONS.items() if entry.perms & perm),
+            "perms": acls.letters(entry.perms),
             "scheme": entry.scheme,
             "id": entry.id,
         }
@@ -224,9 +223,9 @@ def _entry(value: object, where: str) -> Acl:
     entry = Table(value, where)
     perms = 0
     for letter in entry.text("perms"):
-        if letter not in _PERMISSIONS:
+        if letter not in acls.LETTERS:
             raise Fault(400, f"{where}: perms are letters of cdrwa")
-        perms |= _PERMISSIONS[letter]
+        perms |= acls.LETTERS[letter]
     acl = Acl(perms, entry.text("scheme"), entry.text("id"))
     entry.end()
     return acl

@@ -40,13 +40,6 @@ _TYPES: Final = {
     5: "persistent_with_ttl",
     6: "persistent_sequential_with_ttl",
 }
-_PERMISSIONS: Final = (
-    (acls.CREATE, "c"),
-    (acls.DELETE, "d"),
-    (acls.READ, "r"),
-    (acls.WRITE, "w"),
-    (acls.ADMIN, "a"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +146,7 @@ def _single(op: int, body: bytes, error: int, answer: bytes) -> dict[str, str]:
 
 
 def _acl(entry: acls.Acl) -> str:
-    permissions = "".join(letter for bit, letter in _PERMISSIONS if entry.perms & bit)
-    return f"{_escaped(entry.scheme)}:{_escaped(entry.id)}:{permissions}"
+    return f"{_escaped(entry.scheme)}:{_escaped(entry.id)}:{acls.letters(entry.perms)}"
 
 
 def _users(identities: Iterable[acls.Identity]) -> str:

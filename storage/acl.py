@@ -23,6 +23,9 @@ ADMIN: Final = 16
 ALL: Final = 31
 """Permissions (ZooDefs.Perms)."""
 
+LETTERS: Final = {"c": CREATE, "d": DELETE, "r": READ, "w": WRITE, "a": ADMIN}
+"""How permissions are written, in this order."""
+
 _MOST: Final = 1 << 16
 """Entries of a list: each auth entry becomes as many as its client has identities."""
 _LONGEST: Final = 64
@@ -46,6 +49,11 @@ subject of its certificate, super."""
 
 _PROVED: Final = ("digest", "x509")
 """Schemes by which a client shows who it is, and that a list may name."""
+
+
+def letters(perms: int) -> str:
+    """Permissions as ZooKeeper's shell writes them, such as cdrwa."""
+    return "".join(letter for letter, perm in LETTERS.items() if perms & perm)
 
 
 def allows(acl: Sequence[Acl], perm: int, identities: Sequence[Identity]) -> bool:

@@ -33,10 +33,6 @@ _ROOM: Final = 256 * 1024
 """Bytes of names or paths in a list: each may be a megabyte."""
 
 _IDS: Final = ("czxid", "mzxid", "pzxid", "ephemeral_owner")
-_PERMISSIONS: Final = (
-    (acls.CREATE, "c"), (acls.DELETE, "d"), (acls.READ, "r"), (acls.WRITE, "w"), (acls.ADMIN, "a"),
-)  # fmt: skip
-"""As ZooKeeper writes them."""
 _KINDS: Final = ((1, "data"), (2, "children"), (4, "persistent"), (8, "recursive"))
 """The bits of a watch table's kinds."""
 _BINARY: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -97,17 +93,15 @@ class Data:
         addresses = self._addresses({owner, *(watcher.session_id for watcher, _, _ in watchers)})
         return {
             "path": path.decode(),
-            "stat": {
-                **stat._asdict(),
-                **{
-                    name: _hex(getattr(stat, name)) for name in ("czxid", "mzxid", "pzxid", "ephemeral_owner")
-                },
-            },
+            "stat": {**stat._asdict(), **{name: _hex(getattr(stat, name)) for name in _IDS}},
             "container": znode.container,
             "ttl": znode.ttl,
             "owner": {"session": _hex(owner), "address": addresses.get(owner)} if owner else None,
             "acl": _list(
-                ({"perms": _perms(entry.perms), "scheme": entry.scheme, "id": entry.id} for entry in acl),
+                (
+                    {"perms": acls.letters(entry.perms), "scheme": entry.scheme, "id": entry.id}
+                    for entry in acl
+                ),
                 more_acl,
             ),
             "public": znode.public,
@@ -235,10 +229,6 @@ def _preview(znode: Znode) -> _Json | None:
         shown = znode.data[:_DUMP]
         return {"hex": shown.hex(), "more": len(shown) < len(znode.data)}
     return {"text": text, "more": len(start) < len(znode.data)}
-
-
-def _perms(perms: int) -> str:
-    return "".join(letter for bit, letter in _PERMISSIONS if perms & bit)
 
 
 def _kinds(kinds: int) -> list[str]:

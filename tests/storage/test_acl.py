@@ -20,6 +20,7 @@ from znoded.storage.acl import (
     digest,
     encode,
     fix,
+    letters,
     redact,
 )
 from znoded.storage.errors import Code, ZkError
@@ -35,6 +36,15 @@ OPEN = [Acl(ALL, "world", "anyone")]
 
 def entry(perms: int, identity: Identity) -> Acl:
     return Acl(perms, *identity)
+
+
+def test_permissions_are_written_as_zookeeper_s_shell_does() -> None:
+    assert [letters(perms) for perms in (ALL, READ | ADMIN, WRITE | DELETE | CREATE, 0)] == [
+        "cdrwa",
+        "ra",
+        "cdw",
+        "",
+    ]
 
 
 # who may
