@@ -18,6 +18,8 @@ from .tls_settings import read_tls
 
 __all__ = ["Backend", "Config", "Fault", "Loaded", "Server", "load"]
 
+ADMIN_PORT = 8080
+"""The default, as ZooKeeper's."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _LOOPBACK = "127.0.0.1"
@@ -210,7 +212,7 @@ def _read(settings: Settings) -> Config:
         four_letter_words=_four_letter_words(settings),
         admin_enabled=admin_enabled,
         admin_address=settings.host("admin.serverAddress", _LOOPBACK),
-        admin_port=settings.integer("admin.serverPort", 8080, 0, PORT_MAX),
+        admin_port=settings.integer("admin.serverPort", ADMIN_PORT, 0, PORT_MAX),
         quorum_secret=settings.secret("quorum.secretFile", _MIN_TOKEN),
         admin_token=settings.secret("admin.tokenFile", _MIN_TOKEN),
         admin_unauthenticated=settings.boolean("admin.allowUnauthenticated", False),

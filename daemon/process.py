@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -17,7 +18,7 @@ import uvloop
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
 from ..storage.state import META, OtherFormat, State, Unfinished
-from .config import Config
+from .config import ADMIN_PORT, Config
 from .flusher import Flusher
 from .history import History
 from .listeners import Listeners
@@ -87,8 +88,7 @@ async def _run(config: Config) -> int:
         tls = None if config.tls is None else Tls(config.tls, config.max_client_cnxns, server.stats)
         listeners = Listeners(config, view, tls, stack)
         address = await listeners.clients(server)
-        if config.admin_enabled:
-            log.info("admin port on %s", await listeners.admin())
+        if config.admin_enabled and await _administered(config, listeners):
             stack.callback(loop.create_task(history.run()).cancel)
         supervisor = Supervisor(os.environ)
         loop.add_signal_handler(signal.SIGHUP, _reload, tls, supervisor)
@@ -107,6 +107,19 @@ async def _run(config: Config) -> int:
         log.info("stopping")
     log.info("stopped at zxid %#x", state.zxid)
     return 0
+
+
+async def _administered(config: Config, listeners: Listeners) -> bool:
+    """Whether there is an admin port now. Raises OSError."""
+    try:
+        log.info("admin port on %s", await listeners.admin())
+    except OSError as error:
+        # Nobody chose it: several servers on one machine start without a word about it, as ZooKeeper's do.
+        if config.admin_port != ADMIN_PORT or error.errno != errno.EADDRINUSE:
+            raise
+        log.warning("no admin port, admin.serverPort can name another: %s", error)
+        return False
+    return True
 
 
 def _opened(config: Config, stack: AsyncExitStack) -> Server:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -244,6 +245,15 @@ class TestStarts:
         assert status == 1
         assert "address already in use" in told
         assert "serving clients" not in told
+
+    def test_the_default_admin_port_in_use(self, make: Callable[..., Daemon]) -> None:
+        """As when several servers run on one machine, by ZooKeeper's own configurations."""
+        made = make(f"{SETTINGS}\nadmin.enableServer=true")
+        with ExitStack() as stack:
+            with suppress(OSError):  # somebody else has it
+                stack.enter_context(socket.create_server(("127.0.0.1", 8080)))
+            made.start()
+        assert "no admin port, admin.serverPort can name another" in made.log
 
     @pytest.mark.parametrize(
         ("path", "content"),
