@@ -5,8 +5,8 @@ SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := $(VENV)/compiled
-CODE := $(wildcard __init__.py setup.* pyproject.toml api/page/*.* \
-  $(foreach room,api client consensus daemon storage,$(room)/*.py $(room)/*/*.py))
+CODE := $(wildcard __init__.py setup.* pyproject.toml api/admin/page/*.* \
+  $(foreach room,api client consensus daemon storage,$(room)/*.py $(room)/*/*.py $(room)/*/*/*.py))
 # Wheels rather than newer sources: no compiler is needed.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable
 

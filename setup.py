@@ -14,14 +14,14 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CompileError, LinkError
 
 HOT = (
-    "api/answers.py",
     "api/connection.py",
-    "api/exchange.py",
-    "api/forms.py",
-    "api/http_connection.py",
-    "api/messages.py",
-    "api/rest.py",
-    "api/rest_ops.py",
+    "api/rest/connection.py",
+    "api/rest/exchange.py",
+    "api/rest/forms.py",
+    "api/rest/requests.py",
+    "api/rest/resources.py",
+    "api/websocket/answers.py",
+    "api/websocket/messages.py",
     "api/zookeeper.py",
     "consensus/standalone.py",
     "daemon/limits.py",

@@ -15,13 +15,15 @@ from typing import Final, cast
 from aiohttp import HttpVersion10, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 
-from . import rest, websocket, words
+from .admin import words
 from .certificates import introduce
 from .connection import Connection, Service
-from .exchange import Answer, Incoming, Stream
-from .forms import Fault
-from .http_connection import HttpConnection
 from .http_quiet import Quiet
+from .rest import resources
+from .rest.connection import HttpConnection
+from .rest.exchange import Answer, Incoming, Stream
+from .rest.forms import Fault
+from .websocket import handshake
 
 _IDLE: Final = 30.0
 """Seconds that a client may take for a request, may leave between two, and has to read some of an answer."""
@@ -174,8 +176,8 @@ class _Server(web.Server):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol = cast(_Protocol, request.protocol)
-        if request.path == websocket.PATH:
-            return await websocket.serve(request, self._service, self._dirty, self._limit, protocol.become)
+        if request.path == handshake.PATH:
+            return await handshake.serve(request, self._service, self._dirty, self._limit, protocol.become)
         headers = request.headers
         incoming = Incoming(
             protocol.client,
@@ -185,7 +187,7 @@ class _Server(web.Server):
             protocol.root,
             lambda: self._read(request),
         )
-        answer = await rest.serve(incoming)
+        answer = await resources.serve(incoming)
         if isinstance(answer, Stream):
             return await _stream(request, answer)
         return _Whole(request, answer)

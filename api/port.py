@@ -8,11 +8,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from . import words
+from .admin import words
+from .admin.view import ServerView
 from .certificates import introduce
 from .connection import PATIENCE, Connection, Service
 from .http import VERBS, Http, hand_over
-from .view import ServerView
 from .zookeeper import ZooKeeperConnection
 
 if TYPE_CHECKING:

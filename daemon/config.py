@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 
-from ..api.access import is_loopback
+from ..api.admin.access import is_loopback
 from .config_keys import WORDS
 from .properties import Setting, parse
 from .servers import Server, read_server_id, read_servers

@@ -9,7 +9,7 @@ from itertools import repeat
 from time import monotonic
 from typing import Final, TypeAlias
 
-from ..api.view import Interval, Sample
+from ..api.admin.view import Interval, Sample
 from .server import WRITES, Server
 from .stats import BOUNDS, Histogram
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
-from ..api.access import is_loopback
-from ..api.admin_port import AdminPort
-from ..api.admin_port import http as admin_http
+from ..api.admin.access import is_loopback
+from ..api.admin.port import AdminPort
+from ..api.admin.port import http as admin_http
 from ..api.per_address import PerAddress
 from ..api.port import ClientPort
 from ..api.port import http as client_http

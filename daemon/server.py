@@ -13,7 +13,7 @@ from time import monotonic
 from time import time as wall_time
 from typing import TYPE_CHECKING, Final
 
-from ..api.commands import Trace
+from ..api.admin.commands import Trace
 from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
@@ -104,7 +104,7 @@ class Server:
 
     @property
     def trace_mask(self) -> int:
-        """Bits of api.commands.Trace: which categories of events are logged at level debug."""
+        """Bits of api.admin.commands.Trace: which categories of events are logged at level debug."""
         return self.sessions.trace_mask
 
     @trace_mask.setter

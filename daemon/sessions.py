@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from time import monotonic, time
 
-from ..api.commands import Trace
+from ..api.admin.commands import Trace
 from ..api.connection import Connection
 from ..consensus.contract import Consensus
 from ..storage import ops

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from ..api.access import Access
+from ..api.admin.access import Access
+from ..api.admin.view import Histogram, Sample, Scalar, Summary, Znode
 from ..api.connection import Connection
-from ..api.view import Histogram, Sample, Scalar, Summary, Znode
 from ..consensus.contract import Role
 from ..storage import acl as acls
 from ..storage import quota
@@ -31,7 +31,7 @@ _STEP: Final = 100
 
 
 class View:
-    """Implements api.commands.ServerView."""
+    """Implements api.admin.commands.ServerView."""
 
     def __init__(self, server: Server, log_dir: Path, history: Sequence[Sample]) -> None:
         """history: as it is at any time."""
@@ -48,7 +48,7 @@ class View:
 
     @property
     def trace_mask(self) -> int:
-        """Bits of api.commands.Trace."""
+        """Bits of api.admin.commands.Trace."""
         return self._server.trace_mask
 
     @trace_mask.setter

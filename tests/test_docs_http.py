@@ -53,7 +53,7 @@ def test_the_page_s_commands(tmp_path: Path) -> None:
 
 
 def test_every_status_is_told_of() -> None:
-    from znoded.api.openapi import DESCRIPTION
+    from znoded.api.rest.openapi import DESCRIPTION
 
     components = DESCRIPTION["components"]
     assert isinstance(components, dict)

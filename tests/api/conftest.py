@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ..daemons import Daemon
-from .rest import Rest
+from .rest.client import Rest
 
 SETTINGS = """
 tickTime=100

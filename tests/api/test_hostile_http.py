@@ -26,7 +26,8 @@ jute.maxbuffer={MAX_BUFFER}
 admin.serverPort={ADMIN_PORT}
 """
 IMPATIENT = """
-from znoded.api import client_http, port, words
+from znoded.api import client_http, port
+from znoded.api.admin import words
 port.PATIENCE = client_http._IDLE = words.PATIENCE = 1.0
 """
 STATUS = re.compile(rb"HTTP/1\.[01] (\d\d\d) ")

@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from znoded.api import rest
-from znoded.api.admin_port import AdminPort, http
-from znoded.api.exchange import Answer, Incoming, Stream
-from znoded.api.http_connection import HttpConnection
+from znoded.api.admin.port import AdminPort, http
 from znoded.api.per_address import PerAddress
+from znoded.api.rest import resources
+from znoded.api.rest.connection import HttpConnection
+from znoded.api.rest.exchange import Answer, Incoming, Stream
 from znoded.daemon.view import View
 
 from ..daemon.core import Clock, Core
@@ -206,7 +206,7 @@ async def served(core: Core, asked: Request) -> Answer | Stream:
     assert core.server.accept(client) is None
     headers = CIMultiDict(asked.headers)
     incoming = Incoming(client, asked.method, asked.target, headers, ("http", "127.0.0.1:1"), body)
-    task = asyncio.create_task(rest.serve(incoming))
+    task = asyncio.create_task(resources.serve(incoming))
     while not task.done():
         core.steps.settle()
         await asyncio.sleep(0)

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from znoded.api import words
+from znoded.api.admin import words
+from znoded.api.admin.view import ServerView
 from znoded.api.connection import Connection
 from znoded.api.http import VERBS
 from znoded.api.port import ClientPort, http
-from znoded.api.view import ServerView
 from znoded.api.zookeeper import _KEPT, ZooKeeperConnection
 from znoded.storage.session import Session
 

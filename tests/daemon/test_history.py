@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from znoded.api.view import Interval
+from znoded.api.admin.view import Interval
 from znoded.daemon.history import KEPT, History
 from znoded.storage import ops
 

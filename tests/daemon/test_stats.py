@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from znoded.api.metrics import OPERATIONS
+from znoded.api.admin.metrics import OPERATIONS
 from znoded.daemon.server import WRITES
 from znoded.daemon.stats import BOUNDS, Histogram, Stats
 from znoded.storage import ops

@@ -1,0 +1,1 @@
+"""HTTP REST on the client port: the contract of ZooKeeper's gateway, and beyond (docs/http.md)."""

@@ -1,0 +1,1 @@
+"""WebSockets on the client port: sessions, requests and watches in CBOR (docs/websocket.md)."""
