@@ -114,7 +114,8 @@ class AdminPort(asyncio.Protocol):
         self._patience.cancel()
         if protocol is not None:
             protocol = _Lasting(cast("RequestHandler", protocol), self._leave)
-        hand_over(self._transport, protocol, self._start)
+        start, self._start = self._start, b""  # not kept for as long as the connection lasts
+        hand_over(self._transport, protocol, start)
 
 
 class _Lasting(asyncio.Protocol):
