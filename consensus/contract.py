@@ -103,9 +103,15 @@ class Replica(Protocol):
         """The state as it is now, at least. Raises OSError."""
         ...
 
+    def check(self, source: Path) -> int:
+        """Read a file that should hold a snapshot's chunks; its zxid. On any thread; takes a while. Raises
+        OSError, also for a file that holds something else, or only a part."""
+        ...
+
     async def restore(self, source: Path) -> None:
-        """Put the snapshot whose chunks that file holds in the state's place, durably. Cut off in the
-        middle, it is done over by the next start, as long as the file is there. Raises OSError."""
+        """Put the snapshot of a checked file in the state's place, durably. Cut off in the middle, or by
+        OSError, it must be done over before anything else; the next start does so, as long as the file is
+        there."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Final
@@ -47,7 +47,7 @@ class Flusher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flush")
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._closing = False
+        self._closing = self._replacing = False
         stored = state.table.engine.get(META) is not None
         self.flushed = state.zxid if stored else -1
         self.flushed_at = state.time // 1000 if stored else -1
@@ -90,25 +90,30 @@ class Flusher:
     async def flush(self) -> None:
         """Have the engine hold all that was applied before the call. Raises OSError if it can't."""
         wanted = self._state.zxid
-        while self.flushed < wanted:
+        while self.flushed < wanted or self._replacing:
+            if self._replacing:
+                raise OSError("another state is taking the place of this one")
             self._begin()
             assert self._task is not None
             await asyncio.wait((self._task,))
             if self.failure is not None:
                 raise OSError(f"flush failed: {self.failure}")
 
-    async def suspend(self) -> None:
-        """Begin no flush until resume(): another state is to take the place of this one."""
-        self._closing = True
+    async def replace(self, steps: Iterator[object]) -> None:
+        """Have another state put in the engine, a transaction a step: from now on nothing of this one gets
+        there any more, until resume(). Raises what the steps do."""
+        self._replacing = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._task is not None:
             await self._task
+        while await self._commit(lambda: next(steps, self)) is not self:
+            pass
 
     def resume(self) -> None:
         """The engine holds all of the state."""
-        self._closing = False
+        self._replacing = False
         self.flushed, self.flushed_at, self._written = self._state.zxid, int(time()), self._log.written
         self.failure = self.refusal = None
         self._catch_up()
@@ -120,7 +125,7 @@ class Flusher:
             await self._task
         if self._timer is not None:
             self._timer.cancel()
-        if self._state.zxid != self.flushed:
+        if self._state.zxid != self.flushed and not self._replacing:
             await self._flush()
         self._thread.shutdown()
 
@@ -128,7 +133,7 @@ class Flusher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._task is None:
+        if self._task is None and not self._replacing:
             self._task = asyncio.get_running_loop().create_task(self._cycle())
 
     async def _cycle(self) -> None:
@@ -136,7 +141,7 @@ class Flusher:
             await self._flush()
         finally:
             self._task = None
-        if self._closing:
+        if self._closing or self._replacing:
             return
         if self.failure is not None:
             self._timer = asyncio.get_running_loop().call_later(_RETRY, self._begin)
@@ -155,13 +160,8 @@ class Flusher:
             if len(starts) > self._retain + 1:
                 self._log.drop(min(starts[-self._retain - 1], zxid))
 
-        loop = asyncio.get_running_loop()
         try:
-            commit_done = loop.run_in_executor(self._thread, commit)
-            while not commit_done.done():
-                # A turn for the commit each time round the loop; while it writes or syncs it needs none.
-                await asyncio.wait((commit_done,), timeout=0 if engine.lend(_TURN) else _PAUSE)
-            await commit_done
+            await self._commit(commit)
             table.flushed()
         except Exception as error:
             # The log still holds all of it: nothing is lost, and the next try takes it along.
@@ -178,3 +178,11 @@ class Flusher:
         self.flushed, self.flushed_at, self._written = zxid, int(time()), written
         self.refusal = None
         self._catch_up()
+
+    async def _commit(self, work: Callable[[], object]) -> object:
+        engine = self._state.table.engine
+        done = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        while not done.done():
+            # A turn for the commit each time round the loop; while it writes or syncs it needs none.
+            await asyncio.wait((done,), timeout=0 if engine.lend(_TURN) else _PAUSE)
+        return await done

@@ -12,8 +12,12 @@ from ..storage.log import Log
 from .config import Backend, Config
 
 
-def promises_directory(config: Config) -> Path:
-    """Where a server of an ensemble keeps what it has promised."""
+def incoming_snapshot(config: Config) -> Path:
+    """Where a server of an ensemble has the snapshot that is taking its state's place."""
+    return _promises_directory(config) / "incoming"
+
+
+def _promises_directory(config: Config) -> Path:
     return config.data_log_dir / "zab"
 
 
@@ -24,7 +28,7 @@ def ordered_by(config: Config, log: Log, synced: Callable[[float], None]) -> Con
         return Standalone(log, synced)
     from ..consensus.zab.backend import Ensemble, Zab
 
-    directory = promises_directory(config)
+    directory = _promises_directory(config)
     make_directory(directory)
     ensemble = Ensemble(
         me=config.server_id,

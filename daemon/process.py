@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
+from ..storage.backup import BackupDamaged
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
-from ..storage.state import META, OtherFormat, State, Unfinished
+from ..storage.state import OtherFormat, State, Unfinished
 from .config import ADMIN_PORT, Config
 from .flusher import Flusher
 from .history import History
 from .listeners import Listeners
 from .occupation import occupy
-from .ordering import ordered_by, promises_directory
+from .ordering import incoming_snapshot, ordered_by
 from .reaper import Reaper
-from .refill import refill
+from .refill import finish
 from .release import told
 from .server import Server
 from .stats import Stats
@@ -50,7 +51,7 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a meaning
     try:
         return uvloop.run(_run(config))
-    except (OSError, LogDamaged, Unusable) as error:
+    except (OSError, BackupDamaged, LogDamaged, Unusable) as error:
         log.error("%s", error)
         return _FAILED
     except OtherFormat as error:
@@ -131,9 +132,7 @@ def _opened(config: Config, stack: AsyncExitStack) -> Server:
     stack.callback(txn_log.close)
     if txn_log.cut:
         log.warning("cut %d bytes of unfinished writes off the log's end", txn_log.cut)
-    incoming = promises_directory(config) / "incoming"
-    if incoming.exists() and engine.get(META) is None:
-        refill(engine, incoming)  # a snapshot's rows were being put in place
+    finish(engine, incoming_snapshot(config))
     state = State(engine)
     stats = Stats(config.fsync_warning_ms)
     consensus = ordered_by(config, txn_log, stats.synced)

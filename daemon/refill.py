@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from ..storage.backup import BackupReader, Row
+from ..storage.directories import sync_directory
 from ..storage.engine import Engine
 from ..storage.state import META
 
@@ -17,25 +19,47 @@ _ROWS: Final = 50_000
 _CHUNK: Final = 1 << 18
 
 
-def refill(engine: Engine, source: Path) -> None:
-    """Put the rows of a backup's file in the place of those there are. Raises what BackupReader does, before
-    a row is touched; OSError."""
-    for _ in _read(source):
-        pass  # it is whole
+def check(source: Path) -> int:
+    """Read a backup's file to its end; its zxid. Raises what BackupReader does, OSError."""
     reader = _read(source)
-    clear(engine)
+    for _ in reader:
+        pass
+    return reader.header.meta.zxid
+
+
+def refill(engine: Engine, source: Path) -> Iterator[None]:
+    """Put the rows of a backup's file in the place of those there are, one transaction a step; without the
+    last one there is no row m. For the thread that commits: engine is not refreshed, and goes on showing the
+    state before. Raises what BackupReader does, OSError."""
+    reader = _read(source)
+    yield from clear(engine)
     for rows in transactions(reader):
         engine.commit(dict(rows))
+        yield
     engine.commit({META: reader.header.row})
-    engine.refresh()
 
 
-def clear(engine: Engine) -> None:
-    """Delete every row, the row m in the first transaction."""
-    engine.refresh()
-    while keys := list(islice(engine.keys(b""), _ROWS)):
-        engine.commit(dict.fromkeys((META, *keys)))
+def finish(engine: Engine, source: Path) -> None:
+    """Do a refill over that was cut off. The file is of no use any more once there is a row m."""
+    if not source.exists():
+        return
+    if engine.get(META) is None:
+        for _ in refill(engine, source):
+            pass
         engine.refresh()
+    source.unlink()
+    sync_directory(source.parent)
+
+
+def clear(engine: Engine) -> Iterator[None]:
+    """Delete every row, the row m in the first transaction; one a step."""
+    while True:
+        with closing(engine.snapshot()) as view:
+            keys = list(islice(view.keys(b""), _ROWS))
+        if not keys:
+            return
+        engine.commit(dict.fromkeys((META, *keys)))
+        yield
 
 
 def transactions(frames: Iterable[list[Row]]) -> Iterator[list[Row]]:

@@ -43,7 +43,7 @@ def restore(config: Config, source: Path, progress: Progress) -> Result:
         engine = stack.enter_context(closing(open_engine(config.storage, config.data_dir)))
         log = stack.enter_context(closing(Log(config.data_log_dir / "log")))
         _refuse_data(config, engine, log)
-        clear(engine)
+        _clear(engine)
         try:
             more = stack.enter_context(progress(os.fstat(file.fileno()).st_size))
             done = 0
@@ -55,9 +55,14 @@ def restore(config: Config, source: Path, progress: Progress) -> Result:
             engine.commit({META: reader.header.row})
         except BaseException:
             with suppress(OSError):
-                clear(engine)
+                _clear(engine)
             raise
         return result_of(reader, began)
+
+
+def _clear(engine: Engine) -> None:
+    for _ in clear(engine):
+        engine.refresh()
 
 
 def _refuse_data(config: Config, engine: Engine, log: Log) -> None:

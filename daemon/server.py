@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import struct
@@ -17,19 +16,19 @@ from ..api.admin.commands import Trace
 from ..api.connection import NO_ZXID, Connection
 from ..consensus.contract import Consensus, Entry, NotServing, Waiter
 from ..storage import acl, ops
-from ..storage.backup import BackupWriter
+from ..storage.backup import BackupDamaged, BackupWriter
 from ..storage.errors import Code, ZkError
 from ..storage.jute import INT, Malformed, Reader, pack_buffer
 from ..storage.reads import Client, Reads
 from ..storage.session import Session
-from ..storage.state import State
+from ..storage.state import OtherFormat, State
 from ..storage.watches import NODE_CHILDREN_CHANGED, Watches
 from ..storage.writes import ENFORCE_QUOTA, EXTENDED_TYPES, HEAD, Writes
 from .config import Config
 from .flusher import Flusher
 from .limits import Limits
 from .proposals import Internal, proposer
-from .refill import refill
+from .refill import check, refill
 from .sessions import Sessions
 from .stats import Stats, Summary
 
@@ -559,10 +558,20 @@ class Server:
         await self.flusher.flush()
         return BackupWriter(self.state.table.engine.snapshot(), int(wall_time() * 1000))
 
+    def check(self, source: Path) -> int:
+        """Read a backup's file; the last transaction in it."""
+        try:
+            return check(source)
+        except (BackupDamaged, OtherFormat) as error:
+            raise OSError(str(error)) from error
+
     async def restore(self, source: Path) -> None:
-        """Refill the engine from a backup's file, and begin anew with what it holds."""
-        await self.flusher.suspend()
-        await asyncio.to_thread(refill, self.state.table.engine, source)
+        """Refill the engine from a backup's file, and begin anew with what it holds. Until then, what is
+        read is the state before."""
+        try:
+            await self.flusher.replace(refill(self.state.table.engine, source))
+        except BackupDamaged as error:
+            raise OSError(str(error)) from error
         self.state.reload()
         self.sessions.forget()
         self.flusher.resume()

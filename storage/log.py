@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from errno import EDQUOT, ENOSPC
@@ -66,6 +67,7 @@ class Log:
     time and not during the last four. drop and readers may run on any.
 
     last_zxid: the last record appended. durable_zxid: the last one on disk. Both are 0 at first.
+    needed: drop() leaves what lies beyond that zxid.
     first_zxid: no record before it is held, and every one from it on. size: bytes of log held.
     Since it was opened: written, bytes made durable; cut, bytes of torn tail that were cut then.
     """
@@ -81,6 +83,7 @@ class Log:
         self._zeroed = 0
         self.cut = 0
         self.written = 0
+        self.needed = sys.maxsize
         self.last_zxid = self.durable_zxid = 0
         make_directory(directory)
         for left in directory.glob("log.*" + _NEW):
@@ -193,8 +196,8 @@ class Log:
         self.last_zxid = self.durable_zxid
 
     def drop(self, before: int) -> None:
-        """Delete the segments whose records all come before that zxid; never the last one."""
-        while len(self._segments) > 1 and self._segments[1].base < before:
+        """Delete the segments whose records all come before that zxid; never the last, nor what is needed."""
+        while len(self._segments) > 1 and self._segments[1].base < min(before, self.needed + 1):
             self._remove(self._segments.pop(0))
 
     def close(self) -> None:

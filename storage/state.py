@@ -139,6 +139,7 @@ class State:
 
     def reload(self) -> None:
         """Begin anew with what the engine holds."""
+        self.table.engine.refresh()
         self.table.forget()
         self.sessions.clear()
         self.quotas.clear()

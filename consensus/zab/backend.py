@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 from ...storage.committer import Committer
-from ...storage.log import Log, LogFull, LogGap
+from ...storage.log import Log, LogDamaged, LogFull, LogGap
 from ..channel import NO_CLUSTER, Channel, Identity
 from ..contract import Entry, NotServing, Replica, Status, Waiter
 from ..contract import Role as Standing
 from .core import Core, Role
 from .history import History
 from .keeper import Keeper
-from .messages import Message, Record
+from .messages import Message, Ping, Record
+from .ready import Ready
 from .server import Limits
+from .transfer import BEGINS, CHUNK, Incoming, Outgoing
 from .wire import Malformed, decode, encode
 
 _TICK: Final = 0.02
@@ -33,12 +35,12 @@ _READ: Final = 256 << 10
 _STEP: Final = 1000
 """Entries that are applied before others have their turn."""
 _RETRY: Final = 5.0
-"""Seconds until a server that has no room for its log tries to take part again."""
+"""Seconds until a server that has no room for its log, or for a snapshot, tries to take part again."""
+_PATIENT: Final = 1 << 30
+"""Bytes that the log may have for the sake of servers that follow, but slower than others write."""
 
 _CORE: Final = 1
 _TO_LEADER: Final = 2
-_SNAPSHOT_BEGINS: Final = 3
-_SNAPSHOT: Final = 4
 _CLUSTER: Final = 5
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,10 @@ class Ensemble:
     directory: Path
 
 
+class _Unusable(OSError):
+    """A snapshot came, and is none or has no place; the state is as it was."""
+
+
 class Zab:
     """Implements consensus.contract.Consensus."""
 
@@ -67,7 +73,7 @@ class Zab:
         self._log = txn_log
         self._heard = synced
         self._keeper = Keeper(ensemble.directory / "promises")
-        self._incoming = ensemble.directory / "incoming"
+        self._incoming = Incoming(ensemble.directory)
         self._limits = Limits(
             init=round(ensemble.init_limit / _TICK),
             sync=round(ensemble.sync_limit / _TICK),
@@ -76,6 +82,7 @@ class Zab:
         )
         identity = Identity(ensemble.me, "zab", ensemble.secret, lambda: self._keeper.cluster)
         self._channel = Channel(identity, ensemble.addresses, self)
+        self._outgoing = Outgoing(self._channel, self._snapshot_sent)
         self._serving = False
         self._epoch: int | None = None
         """That in which this server leads."""
@@ -88,10 +95,10 @@ class Zab:
         self._tail: deque[Record] = deque()
         """Of the log: what is not applied yet."""
         self._readers: dict[int, tuple[int, Iterator[Record]]] = {}
-        self._senders: dict[int, asyncio.Task[None]] = {}
-        self._held: list[tuple[int, bytes]] | None = None
-        """What peers say while a snapshot takes the state's place."""
-        self._file: int = -1
+        self._held: list[tuple[int, Message]] | None = None
+        """What peers say while the log is cut, or a snapshot takes the state's place."""
+        self._rebuilding: asyncio.Task[None] | None = None
+        self._returning: asyncio.TimerHandle | None = None
         self._failed = False
         self._looking_since = monotonic()
         self.election_seconds = 0.0
@@ -115,6 +122,7 @@ class Zab:
         """Take part. The log's tail is applied as far as a leader confirms it."""
         self._replica = replica
         self._loop = asyncio.get_running_loop()
+        self._incoming.discard()
         if replica.applied_zxid > self._log.durable_zxid:
             # A restore was cut off between the engine and the log.
             self._log.restart(replica.applied_zxid)
@@ -128,10 +136,14 @@ class Zab:
         """Let go of everything; what is not committed yet is for the others to decide."""
         self._serve(False, "this server is stopping")
         self._ticking.cancel()
-        for sender in self._senders.values():
-            sender.cancel()
         await self._channel.stop()
         self._failed = True
+        await self._outgoing.stop()
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
+            await asyncio.wait((self._rebuilding,))
+        if self._returning is not None:
+            self._returning.cancel()
         self._committer.close()
 
     def propose(self, txn: bytes, waiter: Waiter) -> None:
@@ -168,26 +180,27 @@ class Zab:
     def disconnected(self, peer: int) -> None:
         """Whatever was under way is lost."""
         self._readers.pop(peer, None)
-        sender = self._senders.pop(peer, None)
-        if sender is not None:
-            sender.cancel()
+        self._outgoing.end(peer)
+        if peer == self._core.leader_id and self._held is None:
+            self._incoming.discard()
+        if self._held is not None:
+            self._held = [held for held in self._held if held[0] != peer]
         self._core.disconnected(peer)
         self._work()
 
     def received(self, peer: int, kind: int, payload: bytes) -> None:
         """Whatever a peer says."""
+        if self._failed:
+            return
         if kind == _CORE:
-            if self._held is None:
-                self._receive(peer, payload)
-            else:
-                self._held.append((peer, payload))
+            self._receive(peer, payload)
         elif kind == _TO_LEADER:
             self._replica.heard(payload)
         elif kind == _CLUSTER and len(payload) == len(NO_CLUSTER):
             if self._keeper.cluster == NO_CLUSTER:
-                self._keeper.save(self._core.server.promises, payload)
-        elif kind in (_SNAPSHOT_BEGINS, _SNAPSHOT) and peer == self._core.leader_id:
-            self._spool(payload, begins=kind == _SNAPSHOT_BEGINS)
+                self._keeper.save(self._keeper.promises, payload)
+        elif kind in (BEGINS, CHUNK) and peer == self._core.leader_id and self._held is None:
+            self._spool(payload, begins=kind == BEGINS)
 
     def _receive(self, peer: int, payload: bytes) -> None:
         try:
@@ -196,8 +209,15 @@ class Zab:
             log.warning("server %d is disconnected: %s", peer, error)
             self._channel.drop(peer)
             return
-        self._core.receive(peer, message)
-        self._work()
+        if self._held is None:
+            self._core.receive(peer, message)
+            self._work()
+        elif not isinstance(message, Ping):
+            self._held.append((peer, message))
+        elif peer == self._core.leader_id:
+            # It may take long, and the leader is to know that this server is alive.
+            self._core.receive(peer, message)
+            self._send(self._core.take().messages)
 
     # the core
 
@@ -223,6 +243,7 @@ class Zab:
             await asyncio.sleep(_TICK)
             if self._held is None and not self._failed:
                 self._core.server.log_begins = self._log.first_zxid - 1
+                self._log.needed = self._needed()
                 self._core.tick()
                 self._work()
 
@@ -244,6 +265,8 @@ class Zab:
             return
         if error is None:
             self._heard(self._committer.last_seconds)
+            if self._held is not None:
+                return  # the log is another one in a moment, and on disk as it is
             if self._log.last_zxid != zxid:
                 self._committer.kick()
             self._core.synced(zxid)
@@ -257,11 +280,11 @@ class Zab:
         log.error("this server takes no part any more: %s", error)
         self._serve(False, str(error))
         self._channel.drop_all()
-        if isinstance(error, LogFull):
-            self._loop.call_later(_RETRY, self._return)
+        if isinstance(error, LogFull | _Unusable) and self._held is None:
+            self._returning = self._loop.call_later(_RETRY, self._return)
 
     def _return(self) -> None:
-        """There may be room again: begin anew with what is on disk, as after a crash."""
+        """Begin anew with what is on disk, as after a crash: there may be room again."""
         self._log.rollback()
         self._failed = False
         self._make_core()
@@ -274,42 +297,43 @@ class Zab:
             return
         core = self._core
         while ready := core.take():
-            if ready.promises is not None:
-                self._keeper.save(ready.promises, self._keeper.cluster)
-            if ready.truncate is not None:
-                self._truncate(ready.truncate)
-            if ready.restore is not None:
+            if ready.truncate is not None or ready.restore is not None:
                 self._held = []
-                self._loop.create_task(self._restore(ready.restore))
-            if ready.append:
-                for zxid, txn in ready.append:
-                    self._log.append(zxid, txn)
-                self._tail.extend(ready.append)
-                self._committer.kick()
-            for zxid, number in ready.own:
-                waiter = self._waiting.pop(number, None)
-                if waiter is not None:
-                    self._by_zxid[zxid] = waiter
-            self._send(ready.messages)
-            if ready.refused:
-                waiters = [self._waiting.pop(number) for number in ready.refused if number in self._waiting]
-                self._replica.dropped(waiters, "there is no leader with a majority", unknown=False)
-            for number, zxid in ready.barriers:
-                waiter = self._waiting.pop(number, None)
-                if waiter is not None and zxid >= 0:
-                    self._barriers.append((zxid, waiter))
-                elif waiter is not None:
-                    self._replica.dropped((waiter,), "there is no leader with a majority", unknown=False)
-            for peer in ready.drop:
-                self._channel.drop(peer)
-            for learner, after in ready.read:
-                core.records(learner, after, self._read(learner, after))
-            for learner in ready.snapshots:
-                self._senders[learner] = self._loop.create_task(self._send_snapshot(learner))
-            if self._held is not None:
+                self._rebuilding = self._loop.create_task(self._rebuild(ready))
                 return
+            self._do(ready)
         self._follow()
         self._apply()
+
+    def _do(self, ready: Ready) -> None:
+        core = self._core
+        if ready.promises is not None:
+            self._keeper.save(ready.promises, self._keeper.cluster)
+        if ready.append:
+            for zxid, txn in ready.append:
+                self._log.append(zxid, txn)
+            self._tail.extend(ready.append)
+            self._committer.kick()
+        for zxid, number in ready.own:
+            waiter = self._waiting.pop(number, None)
+            if waiter is not None:
+                self._by_zxid[zxid] = waiter
+        self._send(ready.messages)
+        if ready.refused:
+            waiters = [self._waiting.pop(number) for number in ready.refused if number in self._waiting]
+            self._replica.dropped(waiters, "there is no leader with a majority", unknown=False)
+        for number, zxid in ready.barriers:
+            waiter = self._waiting.pop(number, None)
+            if waiter is not None and zxid >= 0:
+                self._barriers.append((zxid, waiter))
+            elif waiter is not None:
+                self._replica.dropped((waiter,), "there is no leader with a majority", unknown=False)
+        for peer in ready.drop:
+            self._channel.drop(peer)
+        for learner, after in ready.read:
+            core.records(learner, after, self._read(learner, after))
+        for learner in ready.snapshots:
+            self._outgoing.begin(learner, self._replica)
 
     def _send(self, messages: list[tuple[int, Message]]) -> None:
         for peer, message in messages:
@@ -373,17 +397,86 @@ class Zab:
     def _found(self) -> None:
         """The first leader there is gives the cluster its id."""
         cluster = os.urandom(len(NO_CLUSTER))
-        self._keeper.save(self._core.server.promises, cluster)
+        self._keeper.save(self._keeper.promises, cluster)
         for peer in self._channel.peers:
             self._channel.send(peer, _CLUSTER, cluster)
 
     # log and snapshots
 
-    def _truncate(self, after: int) -> None:
-        self._committer.pause()
-        self._log.truncate(after)
-        while self._tail and self._tail[-1][0] > after:
-            self._tail.pop()
+    async def _rebuild(self, ready: Ready) -> None:
+        """Cut the log, or put the snapshot that came in the place of log and state; then go on with what
+        was said meanwhile. What takes long is done on other threads."""
+        self._readers.clear()
+        try:
+            await asyncio.to_thread(self._committer.pause)
+            if ready.restore is not None:
+                await self._restore(ready.restore)
+            elif ready.truncate is not None:
+                await asyncio.to_thread(self._log.truncate, ready.truncate)
+                while self._tail and self._tail[-1][0] > ready.truncate:
+                    self._tail.pop()
+        except Exception as error:
+            self._held = None
+            self._fail(error)
+            return
+        held, self._held = self._held or [], None
+        if self._failed:
+            self._return()
+            return
+        self._do(ready)
+        self._core.synced(self._log.durable_zxid)
+        self._work()
+        self._catch_up(held)
+
+    def _catch_up(self, held: list[tuple[int, Message]]) -> None:
+        while held and self._held is None:
+            self._core.receive(*held.pop(0))
+            self._work()
+        if self._held is not None:
+            self._held += held
+
+    async def _restore(self, zxid: int) -> None:
+        try:
+            await asyncio.to_thread(self._incoming.finish, self._replica, zxid)
+        except OSError as error:
+            raise _Unusable(f"the leader's snapshot can't be used: {error}") from error
+        while True:
+            try:
+                await self._replica.restore(self._incoming.path)
+                break
+            except OSError as error:
+                # The old state is gone, the new one not whole: there is nothing else to go on with.
+                self._fail(error)
+            await asyncio.sleep(_RETRY)
+        await asyncio.to_thread(self._log.restart, zxid)
+        self._tail.clear()
+        self._incoming.done()
+        log.info("the state is that of zxid %#x, by a snapshot", zxid)
+
+    def _spool(self, chunk: bytes, *, begins: bool) -> None:
+        try:
+            if begins:
+                self._incoming.begin()
+            self._incoming.add(chunk)
+        except OSError as error:
+            self._fail(_Unusable(f"the leader's snapshot has no place: {error}"))
+
+    def _snapshot_sent(self, learner: int, zxid: int) -> None:
+        history = History(self._core.server.history.tails)
+        history.truncate(zxid)
+        self._core.snapshot_sent(learner, zxid, history.tails)
+        self._work()
+
+    def _needed(self) -> int:
+        """The log is to keep what lies beyond this zxid: a learner would need a snapshot without it, the
+        next one perhaps as soon as it has that."""
+        wanted = [self._outgoing.since]
+        leader = self._core.leader
+        if leader is not None:
+            wanted.append(leader.behind(serving=False))
+            if self._log.size < _PATIENT:
+                wanted.append(leader.behind(serving=True))
+        return min((zxid for zxid in wanted if zxid is not None), default=sys.maxsize)
 
     def _read(self, learner: int, after: int) -> list[Record] | None:
         """The next records for a learner: its reader stays where it was, as long as it goes straight on."""
@@ -403,6 +496,9 @@ class Zab:
                         break
             except LogGap:
                 return None
+            except (LogDamaged, OSError) as error:
+                log.error("server %d needs a snapshot, because the log can't be read: %s", learner, error)
+                return None
             if found:
                 break
         if found:
@@ -410,59 +506,3 @@ class Zab:
             return found
         # Not on disk yet, and still in memory.
         return [record for record in self._tail if record[0] > after]
-
-    async def _send_snapshot(self, learner: int) -> None:
-        try:
-            snapshot = await self._replica.snapshot()
-            log.info("server %d gets a snapshot as of zxid %#x", learner, snapshot.zxid)
-            try:
-                kind = _SNAPSHOT_BEGINS
-                for chunk in snapshot:
-                    self._channel.send(learner, kind, chunk)
-                    kind = _SNAPSHOT
-                    if not await self._channel.drained(learner):
-                        return
-                    await asyncio.sleep(0)
-            finally:
-                snapshot.close()
-            history = History(self._core.server.history.tails)
-            history.truncate(snapshot.zxid)
-            self._senders.pop(learner, None)
-            self._core.snapshot_sent(learner, snapshot.zxid, history.tails)
-            self._work()
-        except OSError as error:
-            log.error("no snapshot for server %d: %s", learner, error)
-            self._channel.drop(learner)
-
-    def _spool(self, chunk: bytes, *, begins: bool) -> None:
-        if begins:
-            self._close_spool()
-            self._file = os.open(self._incoming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        if self._file >= 0:
-            os.write(self._file, chunk)
-
-    def _close_spool(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    async def _restore(self, zxid: int) -> None:
-        """Put the snapshot that came in the state's place, then go on with what was said meanwhile."""
-        try:
-            os.fsync(self._file)
-            self._close_spool()
-            self._committer.pause()
-            await self._replica.restore(self._incoming)
-            self._log.restart(zxid)
-            self._tail.clear()
-            with suppress(FileNotFoundError):
-                self._incoming.unlink()
-        except Exception as error:
-            self._held = None
-            self._fail(error if isinstance(error, OSError) else OSError(str(error)))
-            return
-        log.info("the state is that of zxid %#x, by a snapshot", zxid)
-        held, self._held = self._held or [], None
-        self._work()
-        for peer, payload in held:
-            self._receive(peer, payload)

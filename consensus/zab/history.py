@@ -55,6 +55,7 @@ class History:
                 self._tails.append((epoch, after))
 
     def common(self, other: Iterable[Tail]) -> int:
-        """The last zxid that both logs hold, as far as can be told; 0 if none can."""
-        own = dict(self._tails)
-        return max((min(zxid, own[epoch]) for epoch, zxid in other if epoch in own), default=0)
+        """The last zxid that both logs hold; 0 if there is none, -1 if that is no longer remembered."""
+        own, others = dict(self._tails), dict(other)
+        unknown = -1 if max(len(own), len(others)) == _KEPT else 0
+        return max((min(zxid, own[epoch]) for epoch, zxid in others.items() if epoch in own), default=unknown)

@@ -66,6 +66,8 @@ class Learner:
     tails: tuple[Tail, ...] = ()
     streaming: bool = False
     """next is known: the stream runs."""
+    awaiting: bool = False
+    """A snapshot comes before it."""
     fetching: bool = False
     next: int = 0
     """The last zxid sent."""
@@ -207,7 +209,9 @@ class Leader:
         if learner is None or not learner.fetching or learner.next != after:
             return
         learner.fetching = False
-        if records is None:
+        if records is None and learner.announced:
+            self.drop(sid)  # its clients see no state but what follows on theirs
+        elif records is None:
             self._send_snapshot(sid, learner)
         else:
             self._stream(sid, learner, records)
@@ -216,9 +220,16 @@ class Leader:
     def snapshot_sent(self, sid: int, zxid: int, tails: tuple[Tail, ...]) -> None:
         """A snapshot as of zxid is on its way to a learner."""
         learner = self.learners.get(sid)
-        if learner is not None and not learner.streaming:
+        if learner is not None and learner.awaiting:
             self._server.send(sid, Snapshot(learner.link, zxid, tails))
             self._begin_stream(sid, learner, zxid)
+
+    def behind(self, *, serving: bool) -> int | None:
+        """How far the last of those that serve, or are to, was sent the log; None without any."""
+        return min(
+            (each.next for each in self.learners.values() if each.streaming and each.serving == serving),
+            default=None,
+        )
 
     # discovery
 
@@ -234,7 +245,7 @@ class Leader:
         self.phase = Phase.DISCOVERY
         self._age = 0
         for learner in self.learners.values():
-            learner.promised = learner.streaming = learner.fetching = False
+            learner.promised = learner.streaming = learner.awaiting = learner.fetching = False
             learner.announced = learner.joined = learner.serving = False
         self._lead(self.epoch + 1)
 
@@ -306,10 +317,12 @@ class Leader:
 
     def _send_snapshot(self, sid: int, learner: Learner) -> None:
         learner.streaming = False
+        learner.awaiting = True
         self._server.ready.snapshots.append(sid)
 
     def _begin_stream(self, sid: int, learner: Learner, after: int) -> None:
         learner.streaming = True
+        learner.awaiting = False
         learner.next = after
         learner.acked = 0  # its log may hold more than its disk
         learner.sent.clear()
