@@ -415,6 +415,7 @@ class Zab:
                 await asyncio.to_thread(self._log.truncate, ready.truncate)
                 while self._tail and self._tail[-1][0] > ready.truncate:
                     self._tail.pop()
+                log.info("the log is cut: what lay beyond zxid %#x was never committed", ready.truncate)
         except Exception as error:
             self._held = None
             self._fail(error)

@@ -40,7 +40,15 @@ class Found(NamedTuple):
 class Ensemble:
     """Servers by their ids, on data of their own below folder; none is started."""
 
-    def __init__(self, folder: Path, voters: int = 3, observers: int = 0, settings: str = SETTINGS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        voters: int = 3,
+        observers: int = 0,
+        settings: str = SETTINGS,
+        before: str = "",
+    ) -> None:
+        """settings and before as a Daemon has them, for each."""
         lines = [settings]
         for sid in range(1, voters + observers + 1):
             kind = ":observer" if sid > voters else ""
@@ -49,7 +57,7 @@ class Ensemble:
         for sid in range(1, voters + observers + 1):
             home = folder / str(sid)
             home.mkdir()
-            self.servers[sid] = Daemon(home, "\n".join(lines))
+            self.servers[sid] = Daemon(home, "\n".join(lines), before)
             self._number(sid)
 
     @property
