@@ -16,19 +16,8 @@ from aiohttp import web
 
 from ..http_quiet import Quiet
 from . import metrics, page, words
-from .commands import (
-    COMMANDS,
-    Answer,
-    Command,
-    Connections,
-    Digests,
-    Dump,
-    Refused,
-    Srvr,
-    Stat,
-    WatchesByPath,
-    WatchesBySession,
-)
+from .answers import Answer, Connections, Digests, Dump, Srvr, Stat, WatchesByPath, WatchesBySession
+from .commands import COMMANDS, Command, Refused
 from .guard import guard, harden
 from .sending import send
 from .snapshot import METHODS, NAMES, Snapshots

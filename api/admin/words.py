@@ -14,8 +14,9 @@ from itertools import chain
 from time import localtime, strftime
 from typing import Final, TypeAlias, TypeVar
 
-from . import commands
-from .commands import Answer, Command, Flat, Refused, Row
+from . import answers, commands
+from .answers import Answer, Flat, Row
+from .commands import Command, Refused
 from .view import Scalar, ServerView
 
 SLICE: Final = 64 * 1024
@@ -165,7 +166,7 @@ def _wchs(values: Flat) -> Iterator[str]:
     yield f"Total watches:{values['num_total_watches']}\n"
 
 
-def _hash(answer: commands.Digests) -> Iterator[str]:
+def _hash(answer: answers.Digests) -> Iterator[str]:
     for entry in answer.digests:
         if entry is None:
             yield ""
@@ -192,17 +193,17 @@ def _full(c: Row) -> str:
     )
 
 
-def _cons(answer: commands.Connections) -> Iterator[str]:
+def _cons(answer: answers.Connections) -> Iterator[str]:
     for connection in chain(answer.connections, answer.secure_connections):
         yield f"{_full(connection)})\n"
     yield "\n"
 
 
-def _srvr(answer: commands.Srvr) -> Iterator[str]:
+def _srvr(answer: answers.Srvr) -> Iterator[str]:
     yield f"Zookeeper version: {answer.version}\n"
     if answer.read_only:
         yield "READ-ONLY mode; serving only read-only clients\n"
-    if isinstance(answer, commands.Stat):
+    if isinstance(answer, answers.Stat):
         yield "Clients:\n"
         for connection in chain(answer.connections, answer.secure_connections):
             yield f"{_brief(connection)})\n"
@@ -228,7 +229,7 @@ def _expiring(time: int, elements: Sequence[str]) -> Iterator[str]:
         yield f"\t{element}\n"
 
 
-def _dump(answer: commands.Dump) -> Iterator[str]:
+def _dump(answer: answers.Dump) -> Iterator[str]:
     yield "SessionTracker dump:\n"
     yield f"Session Sets {_counts(answer.expiry_time_to_session_ids)}:\n"
     for time, sessions in answer.expiry_time_to_session_ids:
@@ -251,7 +252,7 @@ def _dump(answer: commands.Dump) -> Iterator[str]:
         yield from _expiring(time, [f"ip: /{address} sessionId: {_hex(sid)}" for address, sid in clients])
 
 
-def _wchc(answer: commands.WatchesBySession) -> Iterator[str]:
+def _wchc(answer: answers.WatchesBySession) -> Iterator[str]:
     last = None
     for session, path in answer.session_id_to_watched_paths:
         if session != last:
@@ -261,7 +262,7 @@ def _wchc(answer: commands.WatchesBySession) -> Iterator[str]:
     yield "\n"
 
 
-def _wchp(answer: commands.WatchesByPath) -> Iterator[str]:
+def _wchp(answer: answers.WatchesByPath) -> Iterator[str]:
     last = None
     for path, session in answer.path_to_session_ids:
         if path != last:
