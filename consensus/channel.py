@@ -12,6 +12,7 @@ import hmac
 import logging
 import os
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ class Channel:
         self._links: dict[int, Link] = {}
         self._strangers: set[Link] = set()
         self._dialing: list[asyncio.Task[None]] = []
+        self.sent: Counter[int] = Counter()
+        """Bytes sent, by peer."""
         self._free: dict[int, asyncio.Event] = {}
         self._server: asyncio.Server | None = None
 
@@ -129,6 +132,7 @@ class Channel:
         link = self._links.get(peer)
         if link is not None:
             link.send(kind, payload)
+            self.sent[peer] += len(payload)
 
     async def drained(self, peer: int) -> bool:
         """Wait until little is under way to a peer; False if it is gone."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 Waiter: TypeAlias = object
 """Whoever waits for a transaction's result on this server; the backend only carries it."""
@@ -34,16 +34,61 @@ class NotServing(Exception):
     """A definite refusal: the transaction was not taken and never will be. Says why."""
 
 
+class Peer(NamedTuple):
+    """Another server of the ensemble; from follows on: known of a leader's learners alone."""
+
+    id: int
+    observer: bool
+    connected: bool
+    sent: int
+    """Bytes sent to it since the start."""
+    follows: bool = False
+    synced: bool = False
+    """It is up to date, and serves clients."""
+    lag: int = 0
+    """Transactions that it has not acknowledged yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
-    """role; epoch (counts leaderships); leader (server id, None without one); peers' server ids;
+    """role; epoch (counts leaderships); leader (server id, None without one); the other servers;
     lag (entries known to be committed but not yet applied here)."""
 
     role: Role
     epoch: int
     leader: int | None
-    peers: tuple[int, ...]
+    peers: tuple[Peer, ...]
     lag: int
+    phase: str = ""
+    """How far an ensemble's server has come: election, discovery, synchronization, broadcast."""
+    since: float = 0.0
+    """When the role began, monotonic."""
+    pending_syncs: int = 0
+    """Barriers for which a leader waits to hear a majority."""
+
+
+class Meter(Protocol):
+    """Hears how long things took, in seconds, and how much there was of them."""
+
+    def synced(self, seconds: float) -> None:
+        """The log."""
+        ...
+
+    def looking(self) -> None:
+        """An election begins."""
+        ...
+
+    def elected(self, seconds: float) -> None:
+        """This server had no leader for so long, and has one now."""
+        ...
+
+    def proposed(self, sizes: Sequence[int]) -> None:
+        """A leader has put transactions of so many bytes into their order."""
+        ...
+
+    def agreed(self, seconds: float) -> None:
+        """From then until a majority had them."""
+        ...
 
 
 class Snapshot(Protocol):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from ..consensus.contract import Consensus
+from ..consensus.contract import Consensus, Meter
 from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.log import Log
@@ -21,11 +20,10 @@ def _promises_directory(config: Config) -> Path:
     return config.data_log_dir / "zab"
 
 
-def ordered_by(config: Config, log: Log, synced: Callable[[float], None]) -> Consensus:
-    """The backend that the configuration names, on that log; synced hears how long each sync took, in
-    seconds. Raises OSError."""
+def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
+    """The backend that the configuration names, on that log. Raises OSError."""
     if config.consensus is Backend.STANDALONE:
-        return Standalone(log, synced)
+        return Standalone(log, meter.synced)
     from ..consensus.zab.backend import Ensemble, Zab
 
     directory = _promises_directory(config)
@@ -39,4 +37,4 @@ def ordered_by(config: Config, log: Log, synced: Callable[[float], None]) -> Con
         secret=(config.quorum_secret or "").encode(),
         directory=directory,
     )
-    return Zab(ensemble, log, synced)
+    return Zab(ensemble, log, meter)

@@ -93,7 +93,9 @@ async def _run(config: Config) -> int:
             stack.callback(loop.create_task(history.run()).cancel)
         supervisor = Supervisor(os.environ)
         loop.add_signal_handler(signal.SIGHUP, _reload, tls, supervisor)
-        status = supervisor.attend(lambda: f"{view.mode}, serving clients on {address}")
+        status = supervisor.attend(
+            lambda: f"{view.standing}, {'serving' if view.serving else 'not serving'} clients on {address}"
+        )
         for work in (_tick(server), Reaper(config, server).run(), status):
             stack.callback(loop.create_task(work).cancel)
         _spare_the_collector()
@@ -135,7 +137,7 @@ def _opened(config: Config, stack: AsyncExitStack) -> Server:
     finish(engine, incoming_snapshot(config))
     state = State(engine)
     stats = Stats(config.fsync_warning_ms)
-    consensus = ordered_by(config, txn_log, stats.synced)
+    consensus = ordered_by(config, txn_log, stats)
     flusher = Flusher(state, txn_log, config.snap_retain_count)
     return Server(config, state, consensus, flusher, stats)
 

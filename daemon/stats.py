@@ -112,6 +112,8 @@ class Stats:
         self.latencies: dict[tuple[str, int], Histogram] = {}
         """By dialect and operation (storage.ops): from a request's arrival to its answer."""
         self.sync_latency = Histogram()
+        self.quorum_latency = Histogram()
+        """Of batches, from the leader's proposal until a majority has them."""
         self._latency, self._op, self._dialect = Histogram(), 0, ""
         self._reply_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
         self.reset(())
@@ -123,6 +125,10 @@ class Stats:
         self.reads = Summary()
         self.updates = Summary()
         self.syncs = Summary()
+        self.elections = Summary()
+        self.agreements = Summary()
+        self.proposal_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
+        """The last, smallest and largest transaction's bytes while this server led; NO_SIZE before."""
         self.slow_syncs = 0
         self._received = -sum(connection.packets_received for connection in connections)
         self._sent = -sum(connection.packets_sent for connection in connections)
@@ -136,6 +142,24 @@ class Stats:
         if taken > self._slow_sync:
             self.slow_syncs += 1
             log.warning("syncing the log took %d ms: the disk decides how quick writes are", taken)
+
+    def looking(self) -> None:
+        """This server has no leader any more."""
+        self.counters["looking_count"] += 1
+
+    def elected(self, seconds: float) -> None:
+        """It has one, after so long without."""
+        self.elections.add(int(seconds * 1000))
+
+    def proposed(self, sizes: Sequence[int]) -> None:
+        """As the leader, it has put transactions of so many bytes into their order."""
+        self.counters["proposal_count"] += len(sizes)
+        self.proposal_sizes = _both(self.proposal_sizes, (sizes[-1], min(sizes), max(sizes)))
+
+    def agreed(self, seconds: float) -> None:
+        """A majority had a batch of them after so long."""
+        self.quorum_latency.add(seconds)
+        self.agreements.add(int(seconds * 1000))
 
     def answered(self, dialect: str, op: int, seconds: float, times: int) -> None:
         """So many requests of an operation, of one connection, took so long."""

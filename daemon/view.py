@@ -11,6 +11,7 @@ from typing import Final
 from zlib import crc32
 
 from ..api.admin.access import Access
+from ..api.admin.ensemble import Ensemble, Member
 from ..api.admin.view import Histogram, Sample, Scalar, Summary, Znode
 from ..api.connection import Connection
 from ..consensus.contract import Role
@@ -21,6 +22,7 @@ from ..storage.reads import Client
 from ..storage.state import NODES, zxid_in
 from ..storage.watches import Watches
 from ..storage.znode import CONTAINER, TAIL, TAIL_SIZE, TTL, Stat, data_of
+from .config import Server as Line
 from .release import COMPILED, release
 from .server import Server
 
@@ -28,6 +30,16 @@ _DIGESTS: Final = 1024
 """So many of the digests that were asked for are remembered."""
 _STEP: Final = 100
 """Znodes a step of adding up a digest."""
+
+
+def _member(line: Line) -> Member:
+    client = "" if line.client_port is None else _at(line.client_address or "0.0.0.0", line.client_port)  # noqa: S104
+    quorum, election = _at(line.host, line.quorum_port), _at(line.host, line.election_port)
+    return Member(line.id, line.host, quorum, election, client, line.observer)
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class View:
@@ -44,6 +56,7 @@ class View:
         self.log_dir = log_dir
         config = server.config
         names = frozenset((config.admin_address.lower(), socket.gethostname().lower()))
+        self._members = [_member(line) for line in config.servers]
         self.access = Access(config.admin_token, config.admin_unauthenticated, names)
 
     @property
@@ -59,6 +72,37 @@ class View:
     def mode(self) -> str:
         """The role, by ZooKeeper's words."""
         return self._server.consensus.status.role.value
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """None for a standalone server."""
+        if not self._members:
+            return None
+        status, stats = self._server.consensus.status, self._server.stats
+        return Ensemble(
+            me=self._server.config.server_id,
+            members=self._members,
+            leader=status.leader if status.epoch else None,
+            epoch=status.epoch,
+            phase=status.phase,
+            since=status.since,
+            peers=status.peers,
+            lag=status.lag,
+            pending_syncs=status.pending_syncs,
+            proposal_sizes=stats.proposal_sizes,
+            quorum_latency=stats.quorum_latency,
+        )
+
+    @property
+    def standing(self) -> str:
+        """What this server is, in words."""
+        status = self._server.consensus.status
+        if status.role is Role.STANDALONE:
+            return status.role.value
+        if not status.epoch:
+            return "looking for a leader"
+        led = "" if status.role is Role.LEADER else f" of server {status.leader}"
+        return f"{status.role.value}{led} in epoch {status.epoch}"
 
     @property
     def serving(self) -> bool:
@@ -174,13 +218,16 @@ class View:
     def summaries(self) -> Mapping[str, Summary]:
         """By mntr's names without zk_avg_ and so on."""
         stats = self._server.stats
-        return {"readlatency": stats.reads, "updatelatency": stats.updates, "fsynctime": stats.syncs}
+        summaries = {"readlatency": stats.reads, "updatelatency": stats.updates, "fsynctime": stats.syncs}
+        if self._members:
+            summaries |= {"election_time": stats.elections, "quorum_ack_latency": stats.agreements}
+        return summaries
 
     @property
     def config(self) -> Mapping[str, Scalar]:
         """conf's lines."""
         config = self._server.config
-        return {
+        told: dict[str, Scalar] = {
             "client_port": -1 if config.client_port is None else config.client_port,
             "secure_client_port": -1 if config.secure_client_port is None else config.secure_client_port,
             "data_dir": str(config.data_dir),
@@ -197,6 +244,13 @@ class View:
             "jute_maxbuffer": config.max_buffer,
             "global_outstanding_limit": config.outstanding_limit,
         }
+        if self._members:
+            told |= {"init_limit": config.init_limit, "sync_limit": config.sync_limit}
+        for member in self._members:
+            client = f";{member.client}" if member.client else ""
+            election = member.election.rpartition(":")[2]
+            told[f"server.{member.id}"] = f"{member.quorum}:{election}:{member.kind}{client}"
+        return told
 
     @property
     def connections(self) -> Collection[Connection]:

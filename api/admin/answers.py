@@ -34,6 +34,8 @@ class Srvr:
     read_only: bool
     server_stats: Row
     client_response: Row
+    proposal_stats: Row | None
+    """Of a leader."""
     node_count: int
 
 

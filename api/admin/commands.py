@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from ...storage.ops import NAMES
+from . import ensemble as ensembles
 from .answers import (
     Answer,
     Connections,
@@ -189,27 +190,37 @@ def lsnp(server: ServerView) -> Flat:
 
 
 @_command("leader", "lead")
-def lead(_server: ServerView) -> Flat:
+def lead(server: ServerView) -> Flat:
     """Who leads the ensemble."""
-    raise Refused("this server is standalone: there is no leader")
+    if server.ensemble is None:
+        raise Refused("this server is standalone: there is no leader")
+    return ensembles.led(server.ensemble)
 
 
 @_command("voting_view")
-def voting_view(_server: ServerView) -> Tree:
+def voting_view(server: ServerView) -> Tree:
     """The ensemble's voting members by their ids; alone, there is none."""
-    return {"current_config": {}}
+    return {"current_config": {} if server.ensemble is None else ensembles.voters(server.ensemble)}
 
 
 @_command("observers", "obsr")
-def obsr(_server: ServerView) -> Tree:
+def obsr(server: ServerView) -> Tree:
     """The observers that follow this server."""
-    return {"synced_observers": 0, "observers": []}
+    ensemble = server.ensemble
+    if ensemble is None:
+        return {"synced_observers": 0, "observers": []}
+    return {
+        "synced_observers": ensemble.synced(observers=True),
+        "observers": ensembles.observers(ensemble),
+    }
 
 
 @_command("zabstate", needs_server=False)
-def zabstate(_server: ServerView) -> Flat:
+def zabstate(server: ServerView) -> Flat:
     """How far this server is in joining the ensemble; alone, it takes no part in a vote."""
-    return {"voting": False, "zabstate": ""}
+    if server.ensemble is None:
+        return {"voting": False, "zabstate": ""}
+    return ensembles.state(server.ensemble, server.zxid)
 
 
 @_command("initial_configuration", "icfg")
@@ -251,6 +262,9 @@ def mntr(server: ServerView) -> Flat:
         for name, figure in zip(_QUOTA_GAUGES, figures, strict=True):
             values[f"{namespace}_{name}"] = figure
     values |= dict.fromkeys(COUNTERS, 0)
+    if server.ensemble is not None:
+        values |= dict.fromkeys(ensembles.COUNTERS, 0)
+        values |= ensembles.monitored(server.ensemble, server.mode)
     values |= server.counters
     for namespace, count in server.quotas_exceeded.items():
         values[f"{namespace}_quota_exceeded_error_per_namespace"] = count
@@ -288,7 +302,15 @@ stmk: Final = Command(("set_trace_mask", "stmk"), _set_trace_mask, needs_server=
 @_command("server_stats", "srvr")
 def srvr(server: ServerView) -> Srvr:
     """The server's counters."""
-    return Srvr(_version(server), _read_only(server), _stats(server), _sizes(server), server.node_count)
+    ensemble = server.ensemble
+    return Srvr(
+        _version(server),
+        _read_only(server),
+        _stats(server),
+        _sizes(server),
+        _buffers(ensemble.proposal_sizes) if ensemble is not None and ensemble.leads else None,
+        server.node_count,
+    )
 
 
 @_command("stats", "stat")
@@ -300,6 +322,7 @@ def stat(server: ServerView) -> Stat:
         brief.read_only,
         brief.server_stats,
         brief.client_response,
+        brief.proposal_stats,
         brief.node_count,
         *_connections(server, _brief),
     )
@@ -396,7 +419,11 @@ def _average(total: int, count: int) -> float:
 
 
 def _sizes(server: ServerView) -> Row:
-    last, smallest, largest = server.response_sizes
+    return _buffers(server.response_sizes)
+
+
+def _buffers(sizes: tuple[int, int, int]) -> Row:
+    last, smallest, largest = sizes
     return {"last_buffer_size": last, "min_buffer_size": smallest, "max_buffer_size": largest}
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ...storage.acl import Acl
 from ...storage.znode import Stat
 from .access import Access
+
+if TYPE_CHECKING:
+    from .ensemble import Ensemble
 
 Scalar: TypeAlias = str | int | float
 
@@ -215,6 +218,11 @@ class ServerView(Protocol):
     @property
     def mode(self) -> str:
         """standalone, leader, follower, observer or read-only."""
+        ...
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """None for a standalone server."""
         ...
 
     @property

@@ -132,8 +132,14 @@ def _date(time: int) -> str:
 
 
 def _conf(values: Flat) -> Iterator[str]:
+    members = {name: value for name, value in values.items() if name.startswith("server.")}
     for name, value in values.items():
-        yield f"{re.sub('_(.)', lambda match: match[1].upper(), name)}={value}\n"
+        if name not in members:
+            yield f"{re.sub('_(.)', lambda match: match[1].upper(), name)}={value}\n"
+    if members:
+        yield "membership: \n"
+        for name, value in members.items():
+            yield f"{name}={value}\n"
 
 
 def _envi(values: Flat) -> Iterator[str]:
@@ -217,6 +223,10 @@ def _srvr(answer: answers.Srvr) -> Iterator[str]:
     yield f"Zxid: {_hex(stats['last_processed_zxid'])}\n"
     yield f"Mode: {stats['server_state']}\n"
     yield f"Node count: {answer.node_count}\n"
+    if answer.proposal_stats is not None:
+        sizes = answer.proposal_stats
+        last, smallest, largest = (sizes[f"{name}_buffer_size"] for name in ("last", "min", "max"))
+        yield f"Proposal sizes last/min/max: {last}/{smallest}/{largest}\n"
 
 
 def _counts(buckets: Sequence[tuple[int, Sequence[object]]]) -> str:

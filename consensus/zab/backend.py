@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,7 +16,7 @@ from typing import Final
 from ...storage.committer import Committer
 from ...storage.log import Log, LogDamaged, LogFull, LogGap
 from ..channel import NO_CLUSTER, Channel, Identity
-from ..contract import Entry, NotServing, Replica, Status, Waiter
+from ..contract import Entry, Meter, NotServing, Peer, Replica, Status, Waiter
 from ..contract import Role as Standing
 from .core import Core, Role
 from .history import History
@@ -67,11 +67,10 @@ class _Unusable(OSError):
 class Zab:
     """Implements consensus.contract.Consensus."""
 
-    def __init__(self, ensemble: Ensemble, txn_log: Log, synced: Callable[[float], None]) -> None:
-        """synced hears how many seconds each sync of the log took."""
+    def __init__(self, ensemble: Ensemble, txn_log: Log, meter: Meter) -> None:
         self._ensemble = ensemble
         self._log = txn_log
-        self._heard = synced
+        self._meter = meter
         self._keeper = Keeper(ensemble.directory / "promises")
         self._incoming = Incoming(ensemble.directory)
         self._limits = Limits(
@@ -100,23 +99,37 @@ class Zab:
         self._rebuilding: asyncio.Task[None] | None = None
         self._returning: asyncio.TimerHandle | None = None
         self._failed = False
-        self._looking_since = monotonic()
-        self.election_seconds = 0.0
-        """How long this server was without a leader when it last was."""
+        self._since = monotonic()
+        """When this server began to serve, or to look for a leader."""
+        self._undecided: deque[tuple[int, float]] = deque()
+        """(the last zxid of a batch, when it was proposed here)."""
 
     # Consensus
 
     @property
     def status(self) -> Status:
-        """As this server sees it; peers are those connected to it."""
+        """As this server sees it."""
         core = self._core
         role = Standing.LOOKING
         if self._serving:
             led = core.role is Role.LEADING
             voter = self._ensemble.me in self._ensemble.voters
             role = Standing.LEADER if led else Standing.FOLLOWER if voter else Standing.OBSERVER
+        pending = 0 if core.leader is None else core.leader.pending_syncs
         lag = len(self._tail)
-        return Status(role, core.epoch, core.leader_id, tuple(sorted(self._channel.peers)), lag)
+        return Status(role, core.epoch, core.leader_id, self._peers(), lag, core.phase, self._since, pending)
+
+    def _peers(self) -> tuple[Peer, ...]:
+        ensemble, leader = self._ensemble, self._core.leader
+        connected = self._channel.peers
+        peers = []
+        for sid in sorted(ensemble.addresses.keys() - {ensemble.me}):
+            peer = Peer(sid, sid not in ensemble.voters, sid in connected, self._channel.sent[sid])
+            learner = leader.learners.get(sid) if leader is not None else None
+            if leader is not None and learner is not None:
+                peer = peer._replace(follows=True, synced=learner.serving, lag=leader.lag(learner))
+            peers.append(peer)
+        return tuple(peers)
 
     async def start(self, replica: Replica) -> None:
         """Take part. The log's tail is applied as far as a leader confirms it."""
@@ -264,7 +277,7 @@ class Zab:
         if self._failed:
             return
         if error is None:
-            self._heard(self._committer.last_seconds)
+            self._meter.synced(self._committer.last_seconds)
             if self._held is not None:
                 return  # the log is another one in a moment, and on disk as it is
             if self._log.last_zxid != zxid:
@@ -297,6 +310,8 @@ class Zab:
             return
         core = self._core
         while ready := core.take():
+            for note in ready.notes:
+                log.info("%s", note)
             if ready.truncate is not None or ready.restore is not None:
                 self._held = []
                 self._rebuilding = self._loop.create_task(self._rebuild(ready))
@@ -313,6 +328,9 @@ class Zab:
             for zxid, txn in ready.append:
                 self._log.append(zxid, txn)
             self._tail.extend(ready.append)
+            if core.leader is not None:
+                self._undecided.append((ready.append[-1][0], monotonic()))
+                self._meter.proposed([len(txn) for _, txn in ready.append])
             self._committer.kick()
         for zxid, number in ready.own:
             waiter = self._waiting.pop(number, None)
@@ -341,6 +359,9 @@ class Zab:
 
     def _apply(self) -> None:
         committed = self._core.server.committed
+        undecided = self._undecided
+        while undecided and undecided[0][0] <= committed:
+            self._meter.agreed(monotonic() - undecided.popleft()[1])
         tail, waiters = self._tail, self._by_zxid
         while tail and tail[0][0] <= committed:
             entries: list[Entry] = []
@@ -372,12 +393,17 @@ class Zab:
         if serving == self._serving:
             return
         self._serving = serving
+        before, self._since = self._since, monotonic()
         if serving:
-            self.election_seconds = monotonic() - self._looking_since
+            self._meter.elected(self._since - before)
             what = "leads" if self._core.role is Role.LEADING else f"follows server {self._core.leader_id}"
-            log.info("this server %s in epoch %d", what, self._core.epoch)
+            took = self._since - before
+            log.info(
+                "this server %s in epoch %d, after %.3f s without a leader", what, self._core.epoch, took
+            )
         else:
-            self._looking_since = monotonic()
+            self._undecided.clear()
+            self._meter.looking()
             log.warning("no leader with a majority any more: %s", reason)
             if self._epoch is not None:
                 self._epoch = None

@@ -76,6 +76,13 @@ class Core:
         return self.leader.epoch if self.leader is not None else self.server.promises.current
 
     @property
+    def phase(self) -> str:
+        """How far this server has come: election, or a leadership's phase."""
+        if self.leader is not None:
+            return self.leader.phase.value
+        return "election" if self.learner is None else self.learner.phase.value
+
+    @property
     def leader_id(self) -> int | None:
         """Who leads, if that is known."""
         if self.leader is not None:
@@ -208,6 +215,7 @@ class Core:
 
     def _look(self, reason: str) -> None:
         self.reason = reason
+        self.server.ready.notes.append(f"looking for a leader: {reason}")
         if self.leader is not None:
             for sid, first, txns in self.leader.held:
                 if sid == self.server.me:
@@ -216,6 +224,9 @@ class Core:
         self._election.begin(self.server.promises.current, self.server.history.last)
 
     def _begin(self, elected: int) -> None:
+        self.server.ready.notes.append(
+            "elected, if a majority follows" if elected == self.server.me else f"server {elected} is elected"
+        )
         if elected == self.server.me:
             self.leader = Leader(self.server)
         else:

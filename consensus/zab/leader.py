@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 from .history import epoch_of
@@ -33,7 +32,7 @@ from .messages import (
     Truncate,
     UpToDate,
 )
-from .server import Server, majority
+from .server import Phase, Server, majority
 
 _WINDOW: Final = 1 << 20
 """Bytes that are on the way to a learner before it acknowledges some."""
@@ -41,14 +40,6 @@ _RECENT: Final = 8 << 20
 """Bytes of records that are kept in memory for learners; older ones are read from the log."""
 _BATCH: Final = 256 << 10
 _MASK: Final = (1 << 32) - 1
-
-
-class Phase(Enum):
-    """How far a leadership has come."""
-
-    DISCOVERY = "discovery"
-    SYNCHRONIZATION = "synchronization"
-    BROADCAST = "broadcast"
 
 
 @dataclass(slots=True)
@@ -128,6 +119,7 @@ class Leader:
         for sid, learner in list(self.learners.items()):
             learner.heard += 1
             if learner.heard > (server.limits.sync if learner.serving else server.limits.init):
+                self._note(f"server {sid} is silent: left alone")
                 self.drop(sid)
         if self.serving and not self._has_majority():
             self._give_up("a majority is gone")
@@ -312,7 +304,10 @@ class Leader:
             self._send_snapshot(sid, learner)
             return
         if common < learner.last:
+            self._note(f"server {sid} drops what it has beyond zxid {common:#x}, which nobody committed")
             server.send(sid, Truncate(learner.link, common))
+        if common < server.history.last:
+            self._note(f"server {sid} gets zxids {common:#x} to {server.history.last:#x} from the log")
         self._begin_stream(sid, learner, common)
 
     def _send_snapshot(self, sid: int, learner: Learner) -> None:
@@ -349,6 +344,7 @@ class Leader:
     def _admit(self, sid: int, learner: Learner) -> None:
         if self.phase is Phase.BROADCAST and learner.joined and not learner.serving:
             learner.serving = True
+            self._note(f"server {sid} follows")
             self._server.send(sid, UpToDate(learner.link, self._server.commit))
 
     # broadcast
@@ -467,6 +463,19 @@ class Leader:
     def _has_majority(self) -> bool:
         server = self._server
         return majority(1 + sum(sid in server.voters for sid in self.learners), server.voters)
+
+    @property
+    def pending_syncs(self) -> int:
+        """Barriers that wait for a majority's pongs."""
+        return len(self._barriers)
+
+    def lag(self, learner: Learner) -> int:
+        """So many transactions the learner has not acknowledged; those of older epochs are not counted."""
+        last = self._server.history.last
+        return last - learner.acked if epoch_of(learner.acked) == epoch_of(last) else last & _MASK
+
+    def _note(self, what: str) -> None:
+        self._server.ready.notes.append(what)
 
     def _give_up(self, why: str) -> None:
         if self.over is None:

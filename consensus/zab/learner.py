@@ -27,7 +27,7 @@ from .messages import (
     Truncate,
     UpToDate,
 )
-from .server import Server
+from .server import Phase, Server
 
 _RETRY: Final = 4
 """Ticks between two tries to be heard by a leader that may not know yet that it is one."""
@@ -54,6 +54,13 @@ class Learner:
         self._serve_at: int | None = None
         self._acked = 0
         self._greet()
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come."""
+        if not self.epoch:
+            return Phase.DISCOVERY
+        return Phase.BROADCAST if self.serving else Phase.SYNCHRONIZATION
 
     def tick(self) -> None:
         """Give up on a leader that is silent."""

@@ -24,6 +24,8 @@ class Ready:
     """To be done in the order of the fields; each is done before the next one begins, but the records
     appended are on disk only when the core is told so."""
 
+    notes: list[str] = field(default_factory=list)
+    """What whoever runs the server should know."""
     promises: Promises | None = None
     """To be made durable at once."""
     truncate: int | None = None

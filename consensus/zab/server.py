@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from .history import History
 from .messages import Message, Record
 from .ready import Promises, Ready
+
+
+class Phase(Enum):
+    """How far a leadership has come."""
+
+    DISCOVERY = "discovery"
+    SYNCHRONIZATION = "synchronization"
+    BROADCAST = "broadcast"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 from znoded.api.admin import commands
 from znoded.api.admin.access import Access
 from znoded.api.admin.commands import COMMANDS, Refused
+from znoded.api.admin.ensemble import Ensemble
 from znoded.api.admin.view import Sample, Scalar, Znode
 from znoded.storage import ops
 from znoded.storage.watches import CHILD, DATA, PERSISTENT, Watches
@@ -131,6 +132,7 @@ class FakeServer:
     history: Sequence[Sample] = ()
     resets: list[str] = field(default_factory=list)
     access: Access = field(default_factory=Access)
+    ensemble: Ensemble | None = None
     last_flush: tuple[int, int] = (0x1F, 1795253963)
     chunks: Iterable[bytes] | OSError = (b"header", b"rows", b"end")
     backups: list[FakeBackup] = field(default_factory=list)

@@ -8,8 +8,9 @@ from typing import Final
 from unittest import mock
 
 from znoded.consensus.zab.history import History, epoch_of
-from znoded.consensus.zab.leader import Leader, Phase
+from znoded.consensus.zab.leader import Leader
 from znoded.consensus.zab.messages import Record, Tail
+from znoded.consensus.zab.server import Phase
 
 from .world import Node
 

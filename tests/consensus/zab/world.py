@@ -13,10 +13,9 @@ from typing import Final, TypeAlias
 
 from znoded.consensus.zab.core import Core
 from znoded.consensus.zab.history import History
-from znoded.consensus.zab.leader import Phase
 from znoded.consensus.zab.messages import Message, Record
 from znoded.consensus.zab.ready import Promises
-from znoded.consensus.zab.server import Limits
+from znoded.consensus.zab.server import Limits, Phase
 
 LIMITS: Final = Limits(init=40, sync=20, ping=4, settle=4, zxids=25)
 _READ: Final = 3
