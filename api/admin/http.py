@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ..http_quiet import Quiet
 from . import metrics, page, words
-from .answers import Answer, Connections, Digests, Dump, Srvr, Stat, WatchesByPath, WatchesBySession
+from .answers import Answer, Connections, Digests, Dump, Row, Srvr, Stat, WatchesByPath, WatchesBySession
 from .commands import COMMANDS, Command, Refused
 from .guard import guard, harden
 from .sending import send
@@ -126,6 +126,7 @@ def _fields(answer: Answer) -> _Fields:
                 ("read_only", (dumps(answer.read_only),)),
                 ("server_stats", (dumps(answer.server_stats),)),
                 ("client_response", (dumps(answer.client_response),)),
+                *_of_leaders(answer.proposal_stats),
                 ("node_count", (dumps(answer.node_count),)),
             )
             if not isinstance(answer, Stat):
@@ -147,6 +148,11 @@ def _fields(answer: Answer) -> _Fields:
             return (("path_to_session_ids", _groups(answer.path_to_session_ids)),)
         case _:
             return tuple((name, (dumps(value),)) for name, value in answer.items())
+
+
+def _of_leaders(proposals: Row | None) -> Iterator[tuple[str, Iterable[str]]]:
+    if proposals is not None:
+        yield "proposal_stats", (dumps(proposals),)
 
 
 def _connections(answer: Connections | Stat) -> tuple[tuple[str, Iterable[str]], ...]:

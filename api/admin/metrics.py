@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from ...storage import ops
+from .ensemble import Ensemble
 from .sending import send
 from .view import Histogram, ServerView
 
@@ -155,6 +156,8 @@ class ServerMetrics(Collector):
         synced = HistogramMetricFamily("znoded_fsync_seconds", "Writing and syncing the log", labels=())
         _add(synced, (), server.sync_latency)
         yield synced
+        if server.ensemble is not None:
+            yield from _ensemble(server.ensemble, server)
         yield self._latencies()
         for collector in self._of_process:
             yield from collector.collect()
@@ -168,6 +171,52 @@ class ServerMetrics(Collector):
         for (dialect, op), histogram in sorted(self._server.latencies.items()):
             _add(family, (dialect, OPERATIONS[op]), histogram)
         return family
+
+
+def _ensemble(ensemble: Ensemble, server: ServerView) -> Iterator[Metric]:
+    """What a standalone server does not have."""
+    elections = server.summaries["election_time"]
+    gauges = (
+        ("epoch", "The leadership that is served; 0 without a leader", ensemble.epoch),
+        ("leader", "The number of the server that leads; 0 without one", ensemble.leader or 0),
+        ("unapplied_transactions", "In the log, not applied yet", ensemble.lag),
+    )
+    for name, text, value in gauges:
+        yield GaugeMetricFamily(f"znoded_{name}", text, float(value))
+    counters = (
+        ("elections", "Times that a leader was found", float(elections.count)),
+        ("leaderless_seconds", "Time without a leader, before each was found", elections.total / 1000),
+        ("proposals", "Transactions that this leader ordered", server.counters.get("proposal_count", 0)),
+    )
+    for name, text, total in counters:
+        yield CounterMetricFamily(f"znoded_{name}", text, total)
+    peers = [((str(peer.id),), peer) for peer in ensemble.peers]
+    connected = [(key, int(peer.connected)) for key, peer in peers]
+    yield _labelled("peer_connected", "1 for servers that are connected", ("peer",), connected)
+    sent = CounterMetricFamily("znoded_peer_sent_bytes", "Sent to other servers", labels=("peer",))
+    for key, peer in peers:
+        sent.add_metric(key, peer.sent)
+    yield sent
+    agreed = HistogramMetricFamily("znoded_quorum_ack_seconds", "From proposal to majority", labels=())
+    _add(agreed, (), ensemble.quorum_latency)
+    yield agreed
+    if ensemble.leads:
+        yield from _learners(ensemble)
+
+
+def _learners(ensemble: Ensemble) -> Iterator[Metric]:
+    """What a leader alone knows."""
+    learners = [peer for peer in ensemble.peers if peer.follows]
+    gauges = (
+        ("followers", "Of this leader, observers not counted", sum(not peer.observer for peer in learners)),
+        ("synced_followers", "Those of them that are up to date", ensemble.synced(observers=False)),
+        ("synced_observers", "Observers that are up to date", ensemble.synced(observers=True)),
+        ("pending_syncs", "Syncs that wait for a majority's word", ensemble.pending_syncs),
+    )
+    for name, text, value in gauges:
+        yield GaugeMetricFamily(f"znoded_{name}", text, float(value))
+    lag = [((str(peer.id),), peer.lag) for peer in learners]
+    yield _labelled("peer_lag", "Transactions that a learner has not acknowledged", ("peer",), lag)
 
 
 def _labelled(

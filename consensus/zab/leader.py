@@ -307,7 +307,7 @@ class Leader:
             self._note(f"server {sid} drops what it has beyond zxid {common:#x}, which nobody committed")
             server.send(sid, Truncate(learner.link, common))
         if common < server.history.last:
-            self._note(f"server {sid} gets zxids {common:#x} to {server.history.last:#x} from the log")
+            self._note(f"server {sid} gets the log beyond zxid {common:#x}, up to {server.history.last:#x}")
         self._begin_stream(sid, learner, common)
 
     def _send_snapshot(self, sid: int, learner: Learner) -> None:

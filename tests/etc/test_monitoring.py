@@ -14,7 +14,8 @@ import pytest
 from kazoo.client import KazooClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from ..daemons import Daemon, free_port
+from ..daemons import free_port
+from ..ensemble.ensemble import Ensemble
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "etc" / "prometheus" / "znoded.rules.yml"
@@ -46,12 +47,14 @@ def alert_expressions() -> list[str]:
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
-    """The metrics of a server that has been used: the names of their samples, by those of the metrics."""
+    """The metrics of a leader that has been used: the names of their samples, by those of the metrics."""
     port = free_port()
-    daemon = Daemon(tmp_path_factory.mktemp("server"), f"admin.serverPort={port}")
-    daemon.start()
+    ensemble = Ensemble(tmp_path_factory.mktemp("servers"), voters=1, observers=1)
+    config = ensemble.servers[1].config
+    config.write_text(config.read_text().replace("admin.enableServer=false", f"admin.serverPort={port}"))
     try:
-        client = KazooClient("{}:{}".format(*daemon.address))
+        ensemble.start()
+        client = KazooClient("{}:{}".format(*ensemble.servers[1].address))
         client.start()
         client.create("/a", b"")
         client.get("/a")
@@ -60,7 +63,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
             text = answer.read().decode()
     finally:
-        daemon.kill()
+        ensemble.kill()
     yield {family.name: {sample.name for sample in family.samples} for family in parse(text)}
 
 

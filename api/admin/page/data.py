@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 from ....storage import acl as acls
 from ....storage import paths
 from ..commands import address
+from ..ensemble import Ensemble
 from ..view import Interval, Sample, ServerView, Znode
 
 _PREVIEW: Final = 4096
@@ -63,6 +64,7 @@ class Data:
         return {
             "mode": server.mode,
             "serving": server.serving,
+            "ensemble": None if server.ensemble is None else _ensemble(server.ensemble),
             "version": server.version,
             "uptime": uptime,
             "started": int(time.time() * 1000) - uptime,
@@ -206,6 +208,18 @@ def _bounded(items: Iterable[_T], size: Callable[[_T], int], limit: int) -> tupl
 
 def _list(items: Iterable[object], more: bool) -> _Json:
     return {"items": list(items), "more": more}
+
+
+def _ensemble(ensemble: Ensemble) -> _Json:
+    learnt = ("follows", "synced", "lag") if ensemble.leads else ()
+    names = ("id", "observer", "connected", *learnt)
+    return {
+        "me": ensemble.me,
+        "leader": ensemble.leader,
+        "epoch": ensemble.epoch,
+        "phase": ensemble.phase,
+        "peers": [{name: getattr(peer, name) for name in names} for peer in ensemble.peers],
+    }
 
 
 def _sample(sample: Sample) -> _Json:

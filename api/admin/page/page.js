@@ -49,6 +49,7 @@ function showLive(live) {
   $("role").textContent = live.serving ? live.mode : `${live.mode}, not serving`;
   $("role").classList.toggle("bad", !live.serving);
   $("about").textContent = `${live.version}, up ${duration(live.uptime)}, zxid ${live.zxid}`;
+  showEnsemble(live.ensemble);
   document.title = `${live.mode}, znoded`;
   for (const { key, value, further, line } of tiles) {
     value.textContent = number(live[key]);
@@ -56,6 +57,27 @@ function showLive(live) {
     line.draw(samples, (sample) => sample[key]);
   }
   for (const draw of plots) draw(samples);
+}
+
+function showEnsemble(ensemble) {
+  $("ensemble").hidden = !ensemble;
+  if (!ensemble) return;
+  const who =
+    ensemble.leader === null ? `no leader: ${ensemble.phase}`
+    : ensemble.leader === ensemble.me ? `leads in epoch ${ensemble.epoch}`
+    : `follows server ${ensemble.leader} in epoch ${ensemble.epoch}`;
+  const peers = ensemble.peers.map((peer) => {
+    const state =
+      !peer.connected ? "not connected"
+      : peer.follows === undefined ? "connected"
+      : !peer.follows ? "connected, does not follow"
+      : !peer.synced ? `catching up, ${number(peer.lag)} behind`
+      : peer.lag ? `up to date, ${number(peer.lag)} under way`
+      : "up to date";
+    const bad = !peer.connected || (peer.follows !== undefined && !peer.synced);
+    return element("span", { class: bad ? "badge bad" : "badge" }, `server ${peer.id}${peer.observer ? " (observer)" : ""}: ${state}`);
+  });
+  $("ensemble").replaceChildren(element("span", {}, `Server ${ensemble.me} ${who}. `), ...peers);
 }
 
 async function look() {
