@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import socket
@@ -12,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import cbor2
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
@@ -159,27 +156,6 @@ class TestClients:
         eve.create("/bobs", b"", acl=[acl])
         assert bob.get("/bobs")[0] == b""
 
-    def test_a_websocket_brings_its_certificate_along(self, make: Make, ca: Authority) -> None:
-        daemon = make()
-        bob = ca.client(ca.issue("bob@example.org", common_name="Bob"))
-
-        async def identities() -> list[dict[str, str]]:
-            async with (
-                aiohttp.ClientSession() as http,
-                http.ws_connect("wss://{}:{}/ws/v1".format(*daemon.address), ssl=bob) as socket,
-            ):
-                await socket.send_bytes(cbor2.dumps([[1, "connect", {"timeout": 9000}], [2, "whoAmI"]]))
-                answers: list[tuple[int, int, int, Any]] = []
-                while len(answers) < 2:
-                    answers += cbor2.loads(await socket.receive_bytes())
-                found: list[dict[str, str]] = answers[1][3]["identities"]
-                return found
-
-        address, certificate = asyncio.run(identities())
-        assert address == {"scheme": "ip", "id": HOST}
-        assert certificate["scheme"] == "x509"
-        assert certificate["id"].startswith("CN=Bob,")
-
     def test_a_subject_can_be_that_of_a_super_user(
         self, make: Make, ca: Authority, client: Callable[..., Any]
     ) -> None:
@@ -229,12 +205,6 @@ class TestClients:
         with pytest.raises(ssl.SSLCertVerificationError):
             dial(daemon.address, Authority(tmp_path, "strangers").client())
         until(lambda: "no TLS with 127.0.0.1: [SSL: TLSV1_ALERT_UNKNOWN_CA]" in daemon.log, "the line")
-
-    def test_http_on_the_client_port(self, make: Make, ca: Authority) -> None:
-        daemon = make("ssl.clientAuth=none")
-        with dial(daemon.address, ca.client()) as sock:
-            sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            assert rest(sock).startswith(b"HTTP/1.1 404")
 
     def test_both_ports_may_be_there(self, make: Make, ca: Authority) -> None:
         plain = free_port()

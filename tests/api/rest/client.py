@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, NamedTuple
 
 import cbor2
@@ -41,10 +42,17 @@ class Answer(NamedTuple):
 class Rest:
     """Asks on one connection, which is kept alive."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+        """tls: what it connects with, if not in the clear."""
         self.address = address
-        self.base = "http://{}:{}".format(*address)
-        self._connection = HTTPConnection(*address, timeout=20)
+        self._tls = tls
+        self.base = "{}://{}:{}".format("https" if tls else "http", *address)
+        self._connection = self._connect()
+
+    def _connect(self) -> HTTPConnection:
+        if self._tls is None:
+            return HTTPConnection(*self.address, timeout=20)
+        return HTTPSConnection(*self.address, timeout=20, context=self._tls)
 
     def ask(
         self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] = {}
@@ -83,7 +91,7 @@ class Rest:
     @contextmanager
     def stream(self, path: str, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
         """The data of events, on a connection of its own."""
-        connection = HTTPConnection(*self.address, timeout=20)
+        connection = self._connect()
         connection.request("GET", f"/znodes/v1{path}", None, headers)
         with closing(connection), connection.getresponse() as response:
             assert (response.status, response.getheader("content-type")) == (200, "text/event-stream")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeAlias
@@ -96,11 +97,14 @@ def url(address: tuple[str, int]) -> str:
 
 
 @asynccontextmanager
-async def opened(address: tuple[str, int], **headers: str) -> AsyncIterator[Messenger]:
-    """A WebSocket without a session."""
+async def opened(
+    address: tuple[str, int], tls: ssl.SSLContext | None = None, **headers: str
+) -> AsyncIterator[Messenger]:
+    """A WebSocket without a session; tls: what it connects with, if not in the clear."""
+    where = url(address) if tls is None else url(address).replace("http", "https")
     async with (
         aiohttp.ClientSession() as http,
-        http.ws_connect(url(address), headers=headers, timeout=PATIENT, max_msg_size=0) as socket,
+        http.ws_connect(where, ssl=tls or True, headers=headers, timeout=PATIENT, max_msg_size=0) as socket,
     ):
         yield Messenger(socket)
 
