@@ -84,9 +84,10 @@ def test_websocket(daemon: Daemon, bob: ssl.SSLContext, eve: ssl.SSLContext) -> 
         async with opened(daemon.address, bob) as his, opened(daemon.address, eve) as hers:
             await his.connect()
             await hers.connect()
-            address, certificate = (await his.ask("whoAmI"))["identities"]  # type: ignore[misc]
-            assert address == {"scheme": "ip", "id": HOST}
-            assert (certificate["scheme"], certificate["id"][:7]) == ("x509", "CN=Bob,")
+            identities = (await his.ask("whoAmI"))["identities"]
+            assert isinstance(identities, list)
+            assert identities[0] == {"scheme": "ip", "id": HOST}
+            assert (identities[1]["scheme"], identities[1]["id"][:7]) == ("x509", "CN=Bob,")
             assert (await hers.try_("get", path="/websocket")).result == "NoAuth"
             await his.ask("get", path="/websocket", watch=True)
             await his.tell(("set", {"path": "/websocket", "data": b"x" * 500_000}))

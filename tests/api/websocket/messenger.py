@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple, TypeAlias
 
 import aiohttp
 import cbor2
 import pytest
+from kazoo.client import KazooClient
 
 Result: TypeAlias = "dict[str, object] | str"
+PER_ADDRESS = 30
+"""Connections that the server here takes from one address."""
 PATIENT = aiohttp.ClientWSTimeout(ws_close=20)
 
 
@@ -98,7 +101,7 @@ def url(address: tuple[str, int]) -> str:
 
 @asynccontextmanager
 async def opened(
-    address: tuple[str, int], tls: ssl.SSLContext | None = None, **headers: str
+    address: tuple[str, int], tls: ssl.SSLContext | None = None, headers: Mapping[str, str] = {}
 ) -> AsyncIterator[Messenger]:
     """A WebSocket without a session; tls: what it connects with, if not in the clear."""
     where = url(address) if tls is None else url(address).replace("http", "https")
@@ -123,3 +126,22 @@ async def status(address: tuple[str, int], **headers: str) -> int:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
             await http.ws_connect(url(address), headers=headers)
     return refusal.value.status
+
+
+@contextmanager
+def kazoo(address: tuple[str, int]) -> Iterator[KazooClient]:
+    """A session in ZooKeeper's own protocol."""
+    client = KazooClient(hosts=f"{address[0]}:{address[1]}")
+    client.start(20)
+    try:
+        yield client
+    finally:
+        client.stop()
+        client.close()
+
+
+def stat(result: dict[str, object]) -> dict[str, int]:
+    """The Stat in it."""
+    found = result["stat"]
+    assert isinstance(found, dict)
+    return found
