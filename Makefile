@@ -11,7 +11,7 @@ CODE := $(wildcard __init__.py setup.* pyproject.toml api/admin/page/*.* \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compiled fuzz simulate lint bench clean
+.PHONY: help run test test-compiled fuzz simulate torture lint bench clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -42,6 +42,9 @@ lint: $(VENV)/for-lint ## Set up, and check style and types
 
 simulate: $(VENV)/for-test ## Run simulated ensembles on all cores: SEEDS=10000, or SEED=7 to see what happens in one
 	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.consensus.zab.simulate --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault $(FAULT))
+
+torture: $(VENV)/for-test ## Kill, freeze and wipe an ensemble's servers under load, for SECONDS=600
+	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.ensemble.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/for-test $(COMPILED)/made ## Set up, and measure against ZooKeeper and etcd; BENCH=--quick: only see that it works
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m znoded.bench.run $(BENCH)

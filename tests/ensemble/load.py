@@ -19,7 +19,8 @@ _PATIENCE: Final = 0.7
 """Seconds until a client tries another server."""
 _SESSION: Final = 60_000
 """ms: no fault lasts that long, so no session may be lost."""
-_OK, _BAD_VERSION, _NODE_EXISTS = 0, -103, -110
+_OK, _REFUSED, _BAD_VERSION, _NODE_EXISTS = 0, -1, -103, -110
+"""SystemError refuses: what was asked is not done, and never will be."""
 _PERSISTENT, _EPHEMERAL, _SEQUENTIAL = 0, 1, 2
 OPEN: Final = acls([Acl(31, "world", "anyone")])
 
@@ -38,6 +39,7 @@ class Client(threading.Thread):
         """How often the session was taken up again."""
         self.lost = 0
         """Sessions that were refused."""
+        self.failure: Exception | None = None
         self._root = root
         self._number = number
         self._addresses = addresses
@@ -57,15 +59,11 @@ class Client(threading.Thread):
         return known + len(self.sequential)
 
     def run(self) -> None:
-        while not self._over.is_set():
-            if self._connection is None:
-                self._connect()
-            elif not self._owns:
-                self._own()
-            elif self._random.random() < 0.2:
-                self._append()
-            else:
-                self._use(self._random.randrange(REGISTERS))
+        try:
+            while not self._over.is_set():
+                self._go_on()
+        except Exception as error:
+            self.failure = error
 
     def end(self) -> None:
         """Close the session, and its ephemeral znode with it."""
@@ -79,6 +77,18 @@ class Client(threading.Thread):
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
+
+    def _go_on(self) -> None:
+        if self._connection is None:
+            self._connect()
+        elif not self._owns:
+            self._own()
+        elif self._random.random() < 0.2:
+            self._append()
+        elif self._random.random() < 0.5:
+            self._read(self._random.randrange(REGISTERS))
+        else:
+            self._write(self._random.randrange(REGISTERS))
 
     def _connect(self) -> None:
         try:
@@ -122,34 +132,37 @@ class Client(threading.Thread):
             self._owns = reply.err in (_OK, _NODE_EXISTS)  # that is: before the connection was lost
 
     def _append(self) -> None:
-        self._made += 1
-        data = b"%d of %d" % (self._made, self._number)
+        data = self._new()
         path = text(f"{self._root}/sequential-")
         for reply in self._ask((Op.create, path + blob(data) + OPEN + int_(_SEQUENTIAL))):
-            assert reply.err == _OK, reply
-            self.sequential.append((Reader(reply.body).text(), data))
+            if reply.err != _REFUSED:
+                assert reply.err == _OK, reply
+                self.sequential.append((Reader(reply.body).text(), data))
 
-    def _use(self, register: int) -> None:
+    def _read(self, register: int) -> None:
         path = text(f"{self._root}/register-{register}")
         begun = time.monotonic()
-        if self._random.random() < 0.5:
-            replies = self._ask((Op.sync, path), (Op.getData, path + bool_(False)))
-            ended = time.monotonic()
-            if not replies:
-                return
-            assert [reply.err for reply in replies] == [_OK, _OK]
-            reader = Reader(replies[1].body)
-            value = Value(reader.blob() or b"", reader.stat().version)
-            self.calls[register].append(Call(Read(), value, begun, ended))
-            self._versions[register] = value.version
+        replies = self._ask((Op.sync, path), (Op.getData, path + bool_(False)))
+        ended = time.monotonic()
+        if not replies or replies[0].err == _REFUSED:
             return
-        self._made += 1
+        assert [reply.err for reply in replies] == [_OK, _OK]
+        reader = Reader(replies[1].body)
+        value = Value(reader.blob() or b"", reader.stat().version)
+        self.calls[register].append(Call(Read(), value, begun, ended))
+        self._versions[register] = value.version
+
+    def _write(self, register: int) -> None:
+        path = text(f"{self._root}/register-{register}")
         version = self._versions[register] if self._random.random() < 0.5 else -1
-        write = Write(b"%d of %d" % (self._made, self._number), version)
+        write = Write(self._new(), version)
+        begun = time.monotonic()
         replies = self._ask((Op.setData, path + blob(write.value) + int_(version)))
         ended = time.monotonic()
         if not replies:
             self.calls[register].append(Call(write, None, begun))
+            return
+        if replies[0].err == _REFUSED:
             return
         told: Told = BadVersion()
         if replies[0].err != _BAD_VERSION:
@@ -157,6 +170,10 @@ class Client(threading.Thread):
             told = Value(write.value, Reader(replies[0].body).stat().version)
             self._versions[register] = told.version
         self.calls[register].append(Call(write, told, begun, ended))
+
+    def _new(self) -> bytes:
+        self._made += 1
+        return b"%d of %d" % (self._made, self._number)
 
 
 class Load:
@@ -193,9 +210,24 @@ class Load:
         """All that the clients were told."""
         return sum(client.told for client in self.clients)
 
+    def clear(self, address: Address) -> None:
+        """Nothing is left of it, nor of its clients."""
+        for client in self.clients:
+            if client.session:
+                client.end()
+        connection = connected(address)
+        asked(connection, Op.sync, text("/"))
+        names = Reader(asked(connection, Op.getChildren, text(self._root) + bool_(False)).body).texts()
+        for path in (*(f"{self._root}/{name}" for name in names), self._root):
+            assert asked(connection, Op.delete, text(path) + int_(-1)).err == _OK
+        asked(connection, Op.close)
+        connection.drop()
+
     def assert_kept(self, found: dict[str, Found]) -> None:
         """What clients were told is true of a tree, and of the way to it; all of them have stopped."""
         for client in self.clients:
+            if client.failure is not None:
+                raise client.failure
             assert client.lost == 0, "a session was lost"
         self._assert_sequential(found)
         self._assert_ephemerals(found)

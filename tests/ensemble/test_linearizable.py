@@ -95,12 +95,12 @@ def test_it_rejects(calls: list[RegisterCall]) -> None:
     assert not holds(*calls)
 
 
-def history(seed: int, length: int = 200) -> list[RegisterCall]:
+def history(seed: int, length: int = 150) -> list[RegisterCall]:
     """Calls on a register that really was one: each takes effect at some moment while it lasts."""
     random_ = random.Random(seed)
     moments = []
     for number in range(length):
-        begun = random_.uniform(0, length / 4)
+        begun = random_.uniform(0, length / 2)
         moments.append((begun, random_.uniform(begun, begun + 2), random_.uniform(0, 2), number))
     now = EMPTY
     calls: list[RegisterCall] = []
