@@ -150,9 +150,8 @@ class Ensemble:
 
 
 @contextmanager
-def ensemble_in(folder: Path, voters: int = 3, observers: int = 0) -> Iterator[Ensemble]:
-    """One that serves; none of its servers outlives the block."""
-    ensemble = Ensemble(folder, voters, observers)
+def serving(ensemble: Ensemble) -> Iterator[Ensemble]:
+    """All its servers are started; none outlives the block."""
     try:
         ensemble.start()
         yield ensemble

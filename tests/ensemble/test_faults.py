@@ -6,12 +6,13 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ..daemons import until
 from ..zookeeper.raw import Closed, Op, Reader, Reply, blob, bool_, int_, text
-from .ensemble import SYNC_LIMIT, Ensemble, asked, connected, ensemble_in, word
+from .ensemble import SYNC_LIMIT, Ensemble, asked, connected, serving, word
 from .load import OPEN, Load
 
 CLIENTS = 5
@@ -19,7 +20,7 @@ CLIENTS = 5
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
-    with ensemble_in(tmp_path_factory.mktemp("ensemble")) as ensemble:
+    with serving(Ensemble(tmp_path_factory.mktemp("ensemble"))) as ensemble:
         yield ensemble
 
 
@@ -134,3 +135,16 @@ class TestTheLeaderAlone:
             assert isinstance(read, Reply) and Reader(read.body).blob() == b"new"
         ensemble.heal()
         ensemble.assert_same_trees()
+
+
+def test_a_sync_that_waits_for_nobody_would_be_found(tmp_path: Path) -> None:
+    planted = """
+from znoded.consensus.zab.backend import Zab
+Zab.barrier = lambda self, waiter: self._loop.call_soon(self._replica.reached, [waiter])
+"""
+    with serving(Ensemble(tmp_path, before=planted)) as ensemble:
+        load = Load("/hasty", ensemble, CLIENTS)
+        load.progress(1500)
+        load.stop()
+        with pytest.raises(AssertionError, match="not linearizable"):
+            load.assert_kept(ensemble.assert_same_trees())

@@ -26,7 +26,7 @@ from ..zookeeper.raw import (
     long,
     text,
 )
-from .ensemble import Ensemble, asked, connected, ensemble_in, word
+from .ensemble import Ensemble, asked, connected, serving, word
 from .load import OPEN
 
 NO_NODE = -101
@@ -36,7 +36,7 @@ WAIT = 20
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
-    with ensemble_in(tmp_path_factory.mktemp("ensemble"), observers=1) as ensemble:
+    with serving(Ensemble(tmp_path_factory.mktemp("ensemble"), observers=1)) as ensemble:
         yield ensemble
 
 
