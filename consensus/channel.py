@@ -41,8 +41,8 @@ NO_CLUSTER: Final = bytes(16)
 class Owner(Protocol):
     """Whom a channel tells."""
 
-    def connected(self, peer: int, cluster: bytes) -> None:
-        """A peer is there, and says which cluster it belongs to."""
+    def connected(self, peer: int) -> None:
+        """A peer is there."""
         ...
 
     def disconnected(self, peer: int) -> None:
@@ -57,7 +57,7 @@ class Owner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Identity:
     """me: this server's id. backend: how the ensemble agrees; peers must do alike. secret: what proves
-    that a server belongs to it. cluster() is this server's cluster, NO_CLUSTER before it has one."""
+    that a server belongs to it. cluster() tells whose data this server holds; NO_CLUSTER: it holds none."""
 
     me: int
     backend: str
@@ -72,8 +72,8 @@ class Identity:
         """That this server knows the secret, in an exchange of these hellos."""
         return hmac.digest(self.secret, role + hellos, "sha256")
 
-    def judge(self, hello: bytes) -> tuple[int, bytes]:
-        """(the peer's id, its cluster); raises Refused."""
+    def judge(self, hello: bytes) -> int:
+        """The peer's id; raises Refused."""
         magic, backend, peer, to, cluster, _ = _HELLO.unpack(hello)
         if magic != _MAGIC:
             raise Refused("it speaks something else, or another version of it")
@@ -84,8 +84,11 @@ class Identity:
             raise Refused(f"it looks for server {to}, this is server {self.me}")
         own = self.cluster()
         if NO_CLUSTER not in (cluster, own) and cluster != own:
-            raise Refused("it belongs to another cluster: its data comes from elsewhere")
-        return peer, cluster
+            raise Refused(
+                f"its data are of cluster {cluster.hex()}, those of this server of {own.hex()}: "
+                "remove the data of the one that does not belong here, and it is given those of the others"
+            )
+        return int(peer)
 
 
 class Refused(Exception):
@@ -165,7 +168,7 @@ class Channel:
         self._strangers.add(link)
         return True
 
-    def proven(self, link: Link, peer: int, cluster: bytes) -> None:
+    def proven(self, link: Link, peer: int) -> None:
         """A peer is who it says; it takes the place of a connection that it has given up."""
         self._strangers.discard(link)
         old = self._links.pop(peer, None)
@@ -174,7 +177,7 @@ class Channel:
             self.owner.disconnected(peer)
         self._links[peer] = link
         _log.info("server %d is connected", peer)
-        self.owner.connected(peer, cluster)
+        self.owner.connected(peer)
 
     def gone(self, link: Link) -> None:
         """A connection is closed."""
@@ -231,7 +234,7 @@ class Link(asyncio.Protocol):
         self._rest = bytearray()
         self._hello = b""
         self._hellos = b""
-        self._claimed: tuple[int, bytes] = (0, NO_CLUSTER)
+        self._claimed = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello, or wait for it; not for ever."""
@@ -284,7 +287,7 @@ class Link(asyncio.Protocol):
     def _who(self) -> str:
         if self.peer is not None:
             return f"server {self.peer}"
-        claimed = f", which says that it is server {self._claimed[0]}," if self._claimed[0] else ""
+        claimed = f", which says that it is server {self._claimed}," if self._claimed else ""
         return f"a peer at {self._address[0] if self._address else 'an unknown address'}{claimed}"
 
     def _greet(self) -> bool:
@@ -297,7 +300,7 @@ class Link(asyncio.Protocol):
                 return False
             theirs = bytes(self._rest[: _HELLO.size])
             del self._rest[: _HELLO.size]
-            self._claimed = peer, _ = identity.judge(theirs)
+            self._claimed = peer = identity.judge(theirs)
             if not self._channel.is_peer(peer) or (self._dialed is None) == self._channel.dials(peer):
                 raise Refused("it is not one of this server's peers, or should have been dialed")
             if self._dialed is None:
@@ -314,8 +317,8 @@ class Link(asyncio.Protocol):
             raise Refused("its secret is not that of quorum.secretFile here")
         del self._rest[:_PROOF]
         self._patience.cancel()
-        self.peer = self._claimed[0]
-        self._channel.proven(self, *self._claimed)
+        self.peer = self._claimed
+        self._channel.proven(self, self.peer)
         return True
 
     def _take(self) -> None:

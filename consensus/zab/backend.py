@@ -8,7 +8,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -30,6 +30,8 @@ from .wire import Malformed, decode, encode
 _TICK: Final = 0.02
 _SETTLE: Final = 3
 """Ticks to wait for better votes: what a majority knows by then is what a later vote could add to."""
+_REACH: Final = 75
+"""Ticks until a new leader must be connected: longer than the channel's pause between two tries."""
 _READ: Final = 256 << 10
 """Bytes of log that are read at a time for a learner."""
 _STEP: Final = 1000
@@ -41,7 +43,6 @@ _PATIENT: Final = 1 << 30
 
 _CORE: Final = 1
 _TO_LEADER: Final = 2
-_CLUSTER: Final = 5
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +78,12 @@ class Zab:
             init=round(ensemble.init_limit / _TICK),
             sync=round(ensemble.sync_limit / _TICK),
             ping=max(1, round(min(0.5, ensemble.sync_limit / 8) / _TICK)),
+            reach=_REACH,
             settle=_SETTLE,
         )
-        identity = Identity(ensemble.me, "zab", ensemble.secret, lambda: self._keeper.cluster)
+        if self._keeper.promises.cluster == NO_CLUSTER:
+            self._keeper.save(replace(self._keeper.promises, cluster=os.urandom(len(NO_CLUSTER))))
+        identity = Identity(ensemble.me, "zab", ensemble.secret, self._cluster)
         self._channel = Channel(identity, ensemble.addresses, self)
         self._outgoing = Outgoing(self._channel, self._snapshot_sent)
         self._serving = False
@@ -136,9 +140,10 @@ class Zab:
         self._replica = replica
         self._loop = asyncio.get_running_loop()
         self._incoming.discard()
-        if replica.applied_zxid > self._log.durable_zxid:
-            # A restore was cut off between the engine and the log.
-            self._log.restart(replica.applied_zxid)
+        applied = replica.applied_zxid
+        if applied >= self._log.first_zxid and next(self._log.read(applied - 1), (0, b""))[0] != applied:
+            # The log does not lead up to this state: a restore was cut off between the engine and the log.
+            self._log.restart(applied)
         self._make_core()
         self._committer = Committer(self._log, self._loop, self._synced)
         await self._channel.start()
@@ -183,10 +188,8 @@ class Zab:
 
     # the channel's owner
 
-    def connected(self, peer: int, cluster: bytes) -> None:
+    def connected(self, peer: int) -> None:
         """Tell it what it should know."""
-        if cluster == NO_CLUSTER and self._keeper.cluster != NO_CLUSTER:
-            self._channel.send(peer, _CLUSTER, self._keeper.cluster)
         self._core.connected(peer)
         self._work()
 
@@ -209,9 +212,6 @@ class Zab:
             self._receive(peer, payload)
         elif kind == _TO_LEADER:
             self._replica.heard(payload)
-        elif kind == _CLUSTER and len(payload) == len(NO_CLUSTER):
-            if self._keeper.cluster == NO_CLUSTER:
-                self._keeper.save(self._keeper.promises, payload)
         elif kind in (BEGINS, CHUNK) and peer == self._core.leader_id and self._held is None:
             self._spool(payload, begins=kind == BEGINS)
 
@@ -282,7 +282,8 @@ class Zab:
                 return  # the log is another one in a moment, and on disk as it is
             if self._log.last_zxid != zxid:
                 self._committer.kick()
-            self._core.synced(zxid)
+            # Not zxid: what was on disk when that sync ended may have been cut off since.
+            self._core.synced(self._log.durable_zxid)
             self._work()
         else:
             self._fail(error)
@@ -317,13 +318,13 @@ class Zab:
                 self._rebuilding = self._loop.create_task(self._rebuild(ready))
                 return
             self._do(ready)
-        self._follow()
         self._apply()
+        self._follow()
 
     def _do(self, ready: Ready) -> None:
         core = self._core
         if ready.promises is not None:
-            self._keeper.save(ready.promises, self._keeper.cluster)
+            self._keeper.save(ready.promises)
         if ready.append:
             for zxid, txn in ready.append:
                 self._log.append(zxid, txn)
@@ -385,8 +386,6 @@ class Zab:
         led = core.epoch if self._serving and core.role is Role.LEADING else None
         if led != self._epoch:
             self._epoch = led
-            if led is not None and self._keeper.cluster == NO_CLUSTER:
-                self._found()
             self._replica.leading(led)
 
     def _serve(self, serving: bool, reason: str) -> None:
@@ -420,12 +419,9 @@ class Zab:
             self._replica.dropped(dropped, reason, unknown=True)
         self._replica.serve(serving)
 
-    def _found(self) -> None:
-        """The first leader there is gives the cluster its id."""
-        cluster = os.urandom(len(NO_CLUSTER))
-        self._keeper.save(self._keeper.promises, cluster)
-        for peer in self._channel.peers:
-            self._channel.send(peer, _CLUSTER, cluster)
+    def _cluster(self) -> bytes:
+        """Whose data this server holds, if it holds any."""
+        return self._keeper.promises.cluster if self._core.server.history.last else NO_CLUSTER
 
     # log and snapshots
 

@@ -47,6 +47,7 @@ class Core:
         self.reason = ""
         """Why the last role ended."""
         self._peers = peers - {me}
+        self._connected: set[int] = set()
         self._link = link
         self._number = 0
         self._election = Election(me, voters, self._notify, limits.settle)
@@ -128,6 +129,7 @@ class Core:
 
     def connected(self, peer: int) -> None:
         """There is a connection to a peer: say again what it may not have heard."""
+        self._connected.add(peer)
         if self.role is Role.LOOKING:
             self.server.send(peer, self._election.notification())
         elif self.learner is not None and self.learner.leader == peer:
@@ -135,6 +137,7 @@ class Core:
 
     def disconnected(self, peer: int) -> None:
         """The connection to a peer is gone, with all that was under way on it."""
+        self._connected.discard(peer)
         if self.leader is not None:
             self.leader.lost(peer)
         elif self.learner is not None and self.learner.leader == peer:
@@ -194,6 +197,13 @@ class Core:
         elif not said.active:
             if self.leader is not None:
                 self.leader.lost(peer)  # if it was a learner, it has left
+            elif (
+                self.learner is not None and self.learner.leader == peer and said.round > self._election.round
+            ):
+                self.learner.over = f"server {peer} looks for a leader itself"
+                self._turn()
+                self._election.heard(peer, said)
+                return
             # Whoever still looks is told of the leader there is.
             self.server.send(peer, self._election.notification(active=True, leading=self.leader is not None))
 
@@ -231,4 +241,4 @@ class Core:
             self.leader = Leader(self.server)
         else:
             self._link += 1
-            self.learner = Learner(self.server, elected, self._link)
+            self.learner = Learner(self.server, elected, self._link, reached=elected in self._connected)

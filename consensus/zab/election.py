@@ -97,13 +97,13 @@ class Election:
         return Notification(self.round, self.vote, active, leading)
 
     def _heard_active(self, peer: int, said: Notification) -> None:
-        """Join those who have a leader already, if they are a majority and the leader says so itself."""
+        """Join those who have a leader already, if that makes a majority and the leader says so itself."""
         self._others[peer] = said
         leader = said.vote.leader
         supporters = {one for one, other in self._others.items() if other.vote.leader == leader}
         witness = self._others.get(leader)
-        if witness is not None and witness.leading and self._is_majority(supporters):
-            self.round = max(self.round, witness.round)
+        if witness is not None and witness.leading and self._is_majority(supporters | {self._me}):
+            self.round = witness.round
             self.vote = witness.vote
             self.elected = leader
 

@@ -23,13 +23,12 @@ class PromisesDamaged(Exception):
 
 
 class Keeper:
-    """promises and cluster (16 bytes, zeros without one) as they are on disk."""
+    """promises: as they are on disk."""
 
     def __init__(self, path: Path) -> None:
         """Read them; a file that is not there holds none. Raises PromisesDamaged, OSError."""
         self._path = path
         self.promises = Promises()
-        self.cluster = bytes(16)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -42,15 +41,14 @@ class Keeper:
         whole = len(tails) == count * _TAIL.size and crc32(data[_CHECKED:]) == crc
         if magic != _MAGIC or version != _VERSION or not whole:
             raise self._damaged()
-        self.cluster = cluster
-        self.promises = Promises(accepted, current, tuple((e, z) for e, z in _TAIL.iter_unpack(tails)))
+        pairs = tuple((epoch, zxid) for epoch, zxid in _TAIL.iter_unpack(tails))
+        self.promises = Promises(accepted, current, pairs, cluster)
 
-    def save(self, promises: Promises, cluster: bytes) -> None:
+    def save(self, promises: Promises) -> None:
         """Make them durable. Raises OSError; then what is on disk is the one or the other."""
         tails = b"".join(_TAIL.pack(*tail) for tail in promises.tails)
-        head = _HEAD.pack(
-            _MAGIC, 0, _VERSION, cluster, promises.accepted, promises.current, len(promises.tails)
-        )
+        counts = promises.accepted, promises.current, len(promises.tails)
+        head = _HEAD.pack(_MAGIC, 0, _VERSION, promises.cluster, *counts)
         data = bytearray(head + tails)
         struct.pack_into(">I", data, len(_MAGIC), crc32(data[_CHECKED:]))
         new = self._path.with_name(self._path.name + ".new")
@@ -62,7 +60,7 @@ class Keeper:
             os.close(fd)
         new.rename(self._path)
         sync_directory(self._path.parent)
-        self.promises, self.cluster = promises, cluster
+        self.promises = promises
 
     def _damaged(self) -> PromisesDamaged:
         return PromisesDamaged(

@@ -18,6 +18,7 @@ from .messages import (
     AckNewLeader,
     AskBarrier,
     Barrier,
+    Diff,
     Forward,
     LeaderInfo,
     LearnerInfo,
@@ -29,7 +30,6 @@ from .messages import (
     Snapshot,
     Tail,
     ToLeader,
-    Truncate,
     UpToDate,
 )
 from .server import Phase, Server, majority
@@ -55,6 +55,7 @@ class Learner:
     """The epoch of its last ACKEPOCH."""
     last: int = 0
     tails: tuple[Tail, ...] = ()
+    cluster: bytes = b""
     streaming: bool = False
     """next is known: the stream runs."""
     awaiting: bool = False
@@ -76,8 +77,6 @@ class Learner:
     under_way: int = 0
     own: deque[tuple[int, int]] = field(default_factory=deque)
     """(zxid, number) of its own transactions that are not sent yet."""
-    forwarded: int = 0
-    """The number of the next transaction that it forwards."""
     ponged: int = 0
 
 
@@ -85,8 +84,9 @@ class Leader:
     """One leadership. over: it is lost; the server must look for another leader. serving: a majority
     stands behind it.
 
-    When the epoch's zxids are used up, it goes through its phases once more under a greater epoch, with
-    the learners that it has; what is proposed meanwhile waits.
+    When the epoch's zxids are used up, or a voter has promised an epoch that is not this leader's to give, it
+    goes through its phases once more under a greater one, with the learners that it has; what is proposed
+    meanwhile waits.
     """
 
     def __init__(self, server: Server) -> None:
@@ -131,12 +131,13 @@ class Leader:
 
     def drop(self, sid: int) -> None:
         """A learner's connection is gone, or to be closed."""
-        if self.learners.pop(sid, None) is not None:
+        if sid in self.learners:
+            self._forget(sid)
             self._server.ready.drop.append(sid)
 
     def lost(self, sid: int) -> None:
-        """A connection is gone."""
-        self.learners.pop(sid, None)
+        """A learner is gone, or its connection."""
+        self._forget(sid)
         if self.serving and not self._has_majority():
             self._give_up("a majority is gone")
 
@@ -174,7 +175,7 @@ class Leader:
         if self.phase is not Phase.BROADCAST or used + len(txns) > server.limits.zxids:
             self.held.append((sid, first, txns))
             if self.phase is Phase.BROADCAST:
-                self._renew()
+                self._renew(self.epoch + 1)
             return
         zxid = (self.epoch << 32) + used + 1
         records = [(zxid + at, txn) for at, txn in enumerate(txns)]
@@ -232,14 +233,14 @@ class Leader:
         if not self.epoch and majority(len(accepted) + 1, server.voters):
             self._lead(max(server.promises.accepted, *accepted, 0) + 1)
 
-    def _renew(self) -> None:
-        """Go on under the next epoch."""
+    def _renew(self, epoch: int) -> None:
+        """Go on under a greater epoch."""
         self.phase = Phase.DISCOVERY
         self._age = 0
         for learner in self.learners.values():
             learner.promised = learner.streaming = learner.awaiting = learner.fetching = False
             learner.announced = learner.joined = learner.serving = False
-        self._lead(self.epoch + 1)
+        self._lead(epoch)
 
     def _lead(self, epoch: int) -> None:
         self.epoch = epoch
@@ -252,25 +253,36 @@ class Leader:
         known = self.learners.get(sid)
         if known is not None and known.link == info.link:
             return
-        if self.epoch and info.accepted > self.epoch and sid in self._server.voters:
-            # It has promised another leader more. Only a greater epoch can have it back.
-            self._give_up(f"server {sid} has promised epoch {info.accepted}")
-            return
+        self._forget(sid)
         learner = self.learners[sid] = Learner(info.link, info.accepted, 0)
-        if self.epoch:
-            self._server.send(sid, LeaderInfo(learner.link, self.epoch))
-        else:
+        if not self.epoch:
             self._discover()
+        elif sid in self._server.voters and info.accepted >= self.epoch + (self.phase is not Phase.DISCOVERY):
+            # Its promise is given away, to another leader or in an earlier stay, and counts once: only a
+            # greater epoch can have a new one.
+            self._renew(info.accepted + 1)
+        else:
+            self._server.send(sid, LeaderInfo(learner.link, self.epoch))
+
+    def _forget(self, sid: int) -> None:
+        """A learner's stay is over: what it forwarded may come too late for those who asked."""
+        if self.learners.pop(sid, None) is not None:
+            self.held = [held for held in self.held if held[0] != sid]
 
     def _promised(self, sid: int, learner: Learner, ack: AckEpoch) -> None:
         server = self._server
         if ack.epoch != self.epoch:
             return
         learner.promised = ack.counts
-        learner.answered, learner.last, learner.tails = ack.epoch, ack.last, ack.tails
+        learner.answered, learner.last = ack.epoch, ack.last
+        learner.tails, learner.cluster = ack.tails, ack.cluster
         fresher = (ack.current, ack.last) > (server.promises.current, server.history.last)
         if self.phase is Phase.DISCOVERY and sid in server.voters and fresher:
             self._give_up(f"server {sid} has a fresher log")
+            return
+        if learner.last and learner.cluster != server.promises.cluster:
+            self._note(f"server {sid} is turned away: its data are of another cluster")
+            self.drop(sid)
             return
         if self.phase is Phase.DISCOVERY:
             self._synchronize()
@@ -300,12 +312,15 @@ class Leader:
         """Find where a learner's log parts from this one (LearnerHandler.syncFollower)."""
         server = self._server
         common = server.history.common(learner.tails)
-        if common < server.log_begins:
+        far = common < server.log_begins
+        if not far or not learner.last:
+            # Before there are any data, it is known whose they are.
+            server.send(sid, Diff(learner.link, max(common, 0), server.promises.cluster))
+        if far:
             self._send_snapshot(sid, learner)
             return
         if common < learner.last:
             self._note(f"server {sid} drops what it has beyond zxid {common:#x}, which nobody committed")
-            server.send(sid, Truncate(learner.link, common))
         if common < server.history.last:
             self._note(f"server {sid} gets the log beyond zxid {common:#x}, up to {server.history.last:#x}")
         self._begin_stream(sid, learner, common)
@@ -338,8 +353,7 @@ class Leader:
             self._admit(sid, learner)
         held, self.held = self.held, []
         for sid, first, txns in held:
-            if sid == server.me or sid in self.learners:
-                self.propose(sid, first, txns)
+            self.propose(sid, first, txns)
 
     def _admit(self, sid: int, learner: Learner) -> None:
         if self.phase is Phase.BROADCAST and learner.joined and not learner.serving:

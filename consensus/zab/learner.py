@@ -15,6 +15,7 @@ from .messages import (
     AckNewLeader,
     AskBarrier,
     Barrier,
+    Diff,
     Forward,
     LeaderInfo,
     LearnerInfo,
@@ -24,7 +25,6 @@ from .messages import (
     Propose,
     Snapshot,
     ToLearner,
-    Truncate,
     UpToDate,
 )
 from .server import Phase, Server
@@ -38,13 +38,15 @@ class Learner:
 
     serving: the state is that of the epoch, and clients may be served."""
 
-    def __init__(self, server: Server, leader: int, link: int) -> None:
+    def __init__(self, server: Server, leader: int, link: int, *, reached: bool) -> None:
+        """reached: there is a connection to the leader."""
         self.leader = leader
         self.over: str | None = None
         self.serving = False
         self.epoch = 0
         self._server = server
         self._link = link
+        self._reached = reached
         self._silent = 0
         self._joining: int | None = None
         """NEWLEADER came: it is acknowledged once the log is on disk up to here."""
@@ -66,7 +68,8 @@ class Learner:
         """Give up on a leader that is silent."""
         self._silent += 1
         limits = self._server.limits
-        if self._silent > (limits.sync if self.serving else limits.init):
+        patience = limits.sync if self.serving else limits.init if self._reached else limits.reach
+        if self._silent > patience:
             self.over = f"server {self.leader} is silent"
         elif not self.epoch and self._silent % _RETRY == 0:
             self._greet()
@@ -84,10 +87,10 @@ class Learner:
                 self._send(Pong(self._link, message.round))
             case LeaderInfo():
                 self._promise(message.epoch)
-            case Truncate():
-                self._server.truncate(message.after)
+            case Diff():
+                self._agree(message)
             case Snapshot():
-                self._server.restore(message.zxid, message.tails)
+                self._restore(message)
             case NewLeader():
                 self._joining = self._server.history.last
                 self.synced()
@@ -99,6 +102,7 @@ class Learner:
 
     def connected(self) -> None:
         """The leader can be reached now."""
+        self._reached = True
         if not self.epoch:
             self._greet()
 
@@ -128,7 +132,8 @@ class Learner:
 
     def _promise(self, epoch: int) -> None:
         server = self._server
-        if epoch < server.promises.accepted:
+        # An observer's promise counts nowhere, so it keeps nobody from another leader's epoch.
+        if epoch < server.promises.accepted and server.me in server.voters:
             self.over = f"server {self.leader} leads epoch {epoch}, {server.promises.accepted} is promised"
             return
         counts = epoch > server.promises.accepted
@@ -137,9 +142,30 @@ class Learner:
         self.epoch = epoch
         self._joining = None
         self._joined = self._matches = False
+        self._serve_at = None
         self._acked = 0
-        history = server.history
-        self._send(AckEpoch(self._link, epoch, counts, server.promises.current, history.last, history.tails))
+        history, promises = server.history, server.promises
+        self._send(
+            AckEpoch(
+                self._link, epoch, counts, promises.current, history.last, history.tails, promises.cluster
+            )
+        )
+
+    def _agree(self, diff: Diff) -> None:
+        server = self._server
+        if diff.after < server.commit:
+            self.over = f"server {self.leader} lacks what is committed here"
+            return
+        if diff.after < server.history.last:
+            server.truncate(diff.after)
+        if diff.cluster != server.promises.cluster:
+            server.promise(cluster=diff.cluster)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        if snapshot.zxid < self._server.commit:
+            self.over = f"server {self.leader} has a snapshot that lacks what is committed here"
+            return
+        self._server.restore(snapshot.zxid, snapshot.tails)
 
     def _take(self, proposal: Propose) -> None:
         server = self._server

@@ -64,14 +64,17 @@ class AckEpoch:
     current: int
     last: int
     tails: tuple[Tail, ...]
+    cluster: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Truncate:
-    """Drop what lies beyond: no leader ever committed it (TRUNC)."""
+class Diff:
+    """Up to after the learner's log is the leader's, and of that cluster. What lies beyond is dropped: no
+    leader ever committed it (DIFF, TRUNC)."""
 
     link: int
     after: int
+    cluster: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,6 @@ class Barrier:
     zxid: int
 
 
-ToLearner: TypeAlias = LeaderInfo | Truncate | Snapshot | NewLeader | UpToDate | Propose | Ping | Barrier
+ToLearner: TypeAlias = LeaderInfo | Diff | Snapshot | NewLeader | UpToDate | Propose | Ping | Barrier
 ToLeader: TypeAlias = LearnerInfo | AckEpoch | AckNewLeader | Ack | Pong | Forward | AskBarrier
 Message: TypeAlias = Notification | ToLearner | ToLeader

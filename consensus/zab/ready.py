@@ -17,6 +17,8 @@ class Promises:
     """The epoch whose beginning the log holds."""
     tails: tuple[Tail, ...] = ()
     """Of the log, as History has them."""
+    cluster: bytes = bytes(16)
+    """Whose data these are. A server without data makes one up, and takes that of its first leader."""
 
 
 @dataclass(slots=True)
@@ -26,12 +28,12 @@ class Ready:
 
     notes: list[str] = field(default_factory=list)
     """What whoever runs the server should know."""
-    promises: Promises | None = None
-    """To be made durable at once."""
     truncate: int | None = None
     """Drop the log's records beyond this zxid, durably."""
     restore: int | None = None
     """The snapshot that came aside, as of this zxid, replaces state and log, durably."""
+    promises: Promises | None = None
+    """To be made durable at once; not earlier: they tell what is in the log."""
     append: list[Record] = field(default_factory=list)
     """Into the log. Tell synced() when they are on disk."""
     messages: list[tuple[int, Message]] = field(default_factory=list)
@@ -39,7 +41,8 @@ class Ready:
     read: list[tuple[int, int]] = field(default_factory=list)
     """(learner, after): tell records() what the log holds beyond after."""
     snapshots: list[int] = field(default_factory=list)
-    """Learners that need a snapshot sent aside. Tell snapshot_sent() when that is done."""
+    """Learners that need a snapshot sent aside, in place of one that is under way to them. Tell
+    snapshot_sent() when that is done."""
     own: list[tuple[int, int]] = field(default_factory=list)
     """(zxid, number) of transactions that this server's clients proposed."""
     refused: list[int] = field(default_factory=list)

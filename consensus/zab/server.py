@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from .history import History
-from .messages import Message, Record
+from .messages import Message, Record, Tail
 from .ready import Promises, Ready
 
 
@@ -26,6 +26,8 @@ class Limits:
     """For a learner to be brought up to date, and for a leader to get a majority (initLimit)."""
     sync: int
     """For a sign of life (syncLimit)."""
+    reach: int
+    """For a connection to a new leader to stand."""
     ping: int
     """Between a leader's pings."""
     settle: int
@@ -78,13 +80,16 @@ class Server:
         """Behind what is promised so far."""
         self.ready.messages.append((to, message))
 
-    def promise(self, *, accepted: int | None = None, current: int | None = None) -> None:
+    def promise(
+        self, *, accepted: int | None = None, current: int | None = None, cluster: bytes | None = None
+    ) -> None:
         """To be on disk before any message that follows leaves."""
         self.promises = replace(
             self.promises,
             accepted=self.promises.accepted if accepted is None else accepted,
             current=self.promises.current if current is None else current,
             tails=self.history.tails,
+            cluster=self.promises.cluster if cluster is None else cluster,
         )
         self.ready.promises = self.promises
 
@@ -103,7 +108,7 @@ class Server:
         self.ready.truncate = after
         self.ready.append = [record for record in self.ready.append if record[0] <= after]
 
-    def restore(self, zxid: int, tails: tuple[tuple[int, int], ...]) -> None:
+    def restore(self, zxid: int, tails: tuple[Tail, ...]) -> None:
         """A snapshot replaces log and state."""
         self.history = History(tails)
         self.history.truncate(zxid)

@@ -14,6 +14,7 @@ from .messages import (
     AckNewLeader,
     AskBarrier,
     Barrier,
+    Diff,
     Forward,
     LeaderInfo,
     LearnerInfo,
@@ -26,7 +27,6 @@ from .messages import (
     Record,
     Snapshot,
     Tail,
-    Truncate,
     UpToDate,
     Vote,
 )
@@ -34,7 +34,6 @@ from .messages import (
 _NUMBERS: Final = (
     (2, LearnerInfo),
     (3, LeaderInfo),
-    (5, Truncate),
     (7, NewLeader),
     (8, AckNewLeader),
     (9, UpToDate),
@@ -47,12 +46,14 @@ _NUMBERS: Final = (
 """Kinds that hold nothing but numbers."""
 _NOTIFICATION: Final = 1
 _ACK_EPOCH: Final = 4
+_DIFF: Final = 5
 _SNAPSHOT: Final = 6
 _PROPOSE: Final = 10
 _FORWARD: Final = 14
 
 _Vote: Final = struct.Struct(">Bqqqq??")
-_AckEpoch: Final = struct.Struct(">Bqq?qq")
+_AckEpoch: Final = struct.Struct(">Bqq?qq16s")
+_Diff: Final = struct.Struct(">Bqq16s")
 _Snapshot: Final = struct.Struct(">Bqq")
 _Propose: Final = struct.Struct(">BqqqI")
 _Forward: Final = struct.Struct(">Bqq")
@@ -80,9 +81,17 @@ def encode(message: Message) -> bytes:
             return _Vote.pack(_NOTIFICATION, message.round, *vote, message.active, message.leading)
         case AckEpoch():
             head = _AckEpoch.pack(
-                _ACK_EPOCH, message.link, message.epoch, message.counts, message.current, message.last
+                _ACK_EPOCH,
+                message.link,
+                message.epoch,
+                message.counts,
+                message.current,
+                message.last,
+                message.cluster,
             )
             return head + _pack_tails(message.tails)
+        case Diff():
+            return _Diff.pack(_DIFF, message.link, message.after, message.cluster)
         case Snapshot():
             return _Snapshot.pack(_SNAPSHOT, message.link, message.zxid) + _pack_tails(message.tails)
         case _:
@@ -150,8 +159,13 @@ def _notification(data: bytes) -> Message:
 
 
 def _ack_epoch(data: bytes) -> Message:
-    _, link, epoch, counts, current, last = _AckEpoch.unpack_from(data)
-    return AckEpoch(link, epoch, counts, current, last, _unpack_tails(data[_AckEpoch.size :]))
+    _, link, epoch, counts, current, last, cluster = _AckEpoch.unpack_from(data)
+    return AckEpoch(link, epoch, counts, current, last, _unpack_tails(data[_AckEpoch.size :]), cluster)
+
+
+def _diff(data: bytes) -> Message:
+    _, link, after, cluster = _Diff.unpack(data)
+    return Diff(link, after, cluster)
 
 
 def _snapshot(data: bytes) -> Message:
@@ -170,6 +184,7 @@ def _unpack_tails(data: bytes) -> tuple[Tail, ...]:
 _SPECIAL: Final[dict[int, Callable[[bytes], Message]]] = {
     _NOTIFICATION: _notification,
     _ACK_EPOCH: _ack_epoch,
+    _DIFF: _diff,
     _SNAPSHOT: _snapshot,
     _PROPOSE: _propose,
     _FORWARD: _forward,

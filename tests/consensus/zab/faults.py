@@ -12,7 +12,7 @@ from znoded.consensus.zab.leader import Leader
 from znoded.consensus.zab.messages import Record, Tail
 from znoded.consensus.zab.server import Phase
 
-from .world import Node
+from .node import Node
 
 
 def _ack_before_sync() -> AbstractContextManager[object]:

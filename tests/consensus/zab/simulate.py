@@ -20,7 +20,7 @@ def _try(seed: int, fault: str | None) -> tuple[int, str, int, int]:
             run(seed, world=made)
         except Exception as error:
             return seed, f"{type(error).__name__}: {error}", 0, 0
-    return seed, "", len(made[0].history), len(made[0].established)
+    return seed, "", len(made[0].laws.history), len(made[0].laws.established)
 
 
 def _task(task: tuple[int, str | None]) -> tuple[int, str, int, int]:

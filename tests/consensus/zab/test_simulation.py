@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from .faults import FAULTS
-from .world import Broken, run
+from .laws import Broken
+from .world import run
 
 SEEDS = 300
 """In ten parts, so that one that fails is found soon."""

@@ -10,6 +10,7 @@ from znoded.consensus.zab import messages as m
 from znoded.consensus.zab.wire import Malformed, decode, encode
 
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
+CLUSTERS = st.binary(min_size=16, max_size=16)
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=4).map(tuple)
 TXNS = st.lists(st.binary(max_size=40), max_size=4).map(tuple)
 RECORDS = st.lists(st.tuples(NUMBERS, st.binary(max_size=40)), max_size=4).map(tuple)
@@ -17,7 +18,8 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     st.builds(
         m.Notification, NUMBERS, st.builds(m.Vote, NUMBERS, NUMBERS, NUMBERS), st.booleans(), st.booleans()
     ),
-    st.builds(m.AckEpoch, NUMBERS, NUMBERS, st.booleans(), NUMBERS, NUMBERS, PAIRS),
+    st.builds(m.AckEpoch, NUMBERS, NUMBERS, st.booleans(), NUMBERS, NUMBERS, PAIRS, CLUSTERS),
+    st.builds(m.Diff, NUMBERS, NUMBERS, CLUSTERS),
     st.builds(m.Snapshot, NUMBERS, NUMBERS, PAIRS),
     st.builds(m.Propose, NUMBERS, NUMBERS, RECORDS, NUMBERS, PAIRS),
     st.builds(m.Forward, NUMBERS, NUMBERS, TXNS),
@@ -27,7 +29,6 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
         for one in (
             m.LearnerInfo,
             m.LeaderInfo,
-            m.Truncate,
             m.NewLeader,
             m.AckNewLeader,
             m.UpToDate,
