@@ -22,6 +22,9 @@ the reads that wait."""
 PATIENCE: Final = 10.0
 """Seconds until a connection must have a session: ZooKeeper's sessionlessCnxnTimeout."""
 NO_ZXID: Final = -1
+EVENTS: Final = {1: "created", 2: "deleted", 3: "changed", 4: "children"}
+"""What happened to a watched znode, by the kind that event() is given (Watcher.Event.EventType): our names,
+for the dialects that are not ZooKeeper's."""
 NO_SIZE: Final = -1
 _IDENTITY_ROOM: Final = 2 << 10
 """Bytes that a client's identities may take in each of its transactions."""

@@ -143,6 +143,10 @@ def encode(acl: Sequence[Acl]) -> bytes:
     return b"".join(parts)
 
 
+OPEN: Final = encode([Acl(ALL, "world", "anyone")])
+"""Everybody may do everything, as it goes over the wire."""
+
+
 def decode(reader: Reader) -> list[Acl]:
     """Take a list off the wire; an absent one is empty, absent strings are too."""
 

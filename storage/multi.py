@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 from . import acl as acls
@@ -13,6 +14,11 @@ _HEADER: Final = struct.Struct(">iBi")
 _ERROR: Final = struct.Struct(">iBii")
 _END: Final = _HEADER.pack(-1, 1, -1)
 _CREATES: Final = (ops.CREATE, ops.CREATE2, ops.CREATE_CONTAINER, ops.CREATE_TTL)
+
+
+def request(parts: Iterable[tuple[int, bytes]]) -> bytes:
+    """A request of these operations, each (op, body)."""
+    return b"".join([_HEADER.pack(op, 0, -1) + body for op, body in parts]) + _END
 
 
 def split(body: bytes) -> list[tuple[int, bytes]]:

@@ -80,4 +80,5 @@ EPHEMERAL_FLAG: Final = 1
 SEQUENCE_FLAG: Final = 2
 MODES: Final = {0: 0, 1: 1, 2: 2, 3: 3, 4: 0, 5: 0, 6: 2}
 """A create's flags → EPHEMERAL_FLAG | SEQUENCE_FLAG (4 container, 5 TTL, 6 TTL and sequential)."""
+CONTAINER_MODE: Final = 4
 TTL_MODES: Final = (5, 6)

@@ -37,7 +37,7 @@ _DEPTHS: Final = tuple(b"n" + depth.to_bytes(3) for depth in range(256))
 
 OPEN_ACL: Final = 0
 """The key of world:anyone with all permissions: nearly every znode's, so it is never counted or stored."""
-OPEN_ACL_WIRE: Final = acls.encode([Acl(acls.ALL, "world", "anyone")])
+OPEN_ACL_WIRE: Final = acls.OPEN
 READ_ONLY_ACL_WIRE: Final = acls.encode([Acl(acls.READ, "world", "anyone")])
 
 CONFIG_PATH: Final = b"/zookeeper/config"

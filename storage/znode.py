@@ -11,6 +11,11 @@ import struct
 from typing import Final, NamedTuple
 
 STAT: Final = struct.Struct(">qqqqiiiqiiq")
+STAT_NAMES: Final = (
+    "czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "ephemeralOwner", "dataLength",
+    "numChildren", "pzxid",
+)  # fmt: skip
+"""Its fields, as ZooKeeper's jute names them."""
 TAIL: Final = struct.Struct(">qqqqiiiqiiqIiB")
 TAIL_SIZE: Final = TAIL.size
 EXTRA_SIZE: Final = TAIL_SIZE - STAT.size

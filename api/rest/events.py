@@ -12,13 +12,12 @@ from typing import Final
 
 from ...storage import ops
 from ...storage.znode import STAT
+from ..connection import EVENTS
 from . import requests
 from .exchange import Exchange, Stream
 from .forms import Fault
 
 _KIND: Final = "text/event-stream"
-_NAMES: Final = {1: "created", 2: "deleted", 3: "changed", 4: "children"}
-"""Watcher.Event.EventType by our names."""
 _HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent: who is gone is noticed by that."""
 _COMMENT: Final = b":\n\n"
@@ -37,7 +36,7 @@ class _Events:
 
     def listen(self, kind: int, path: bytes, zxid: int) -> None:
         if kind and not self._ended:
-            self.tell(_NAMES[kind], path, zxid)
+            self.tell(EVENTS[kind], path, zxid)
         else:
             self._ended = True
             self._more.set()

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from ...storage import acl as acls
 from ...storage.acl import Acl
-from ...storage.znode import STAT
+from ...storage.znode import STAT, STAT_NAMES
 from .. import cbor
 
 
@@ -40,11 +40,6 @@ class Fault(Exception):
         self.headers = headers or {}
 
 
-STAT_NAMES: Final = (
-    "czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "ephemeralOwner", "dataLength",
-    "numChildren", "pzxid",
-)  # fmt: skip
-"""The Stat's fields, in the order of the wire, as the gateway's ZStat names them."""
 _quote: Final = json.encoder.encode_basestring_ascii
 """A text as dumps() writes it, without the way there."""
 _STAT: Final = ",".join(f'"{name}":%d' for name in STAT_NAMES) + "}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from ...storage.znode import MAX_TTL
-from .forms import STAT_NAMES
+from ...storage.znode import MAX_TTL, STAT_NAMES
 
 Json: TypeAlias = dict[str, object]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from ...storage import acl as acls
+from ...storage import multi as multi_wire
 from ...storage import ops
 from ...storage.errors import Code
 from ...storage.jute import INT, LONG, pack_buffer
@@ -12,9 +14,6 @@ from ...storage.znode import STAT
 from .forms import Fault
 
 _PART: Final = struct.Struct(">iBi")
-_END: Final = _PART.pack(-1, 1, -1)
-_OPEN: Final = INT.pack(1) + INT.pack(31) + pack_buffer(b"world") + pack_buffer(b"anyone")
-"""Whoever it is may do anything: what the gateway gives to what it creates."""
 
 
 class Ask(NamedTuple):
@@ -75,9 +74,9 @@ def create(
     ttl: int,
     session: int,
 ) -> Ask:
-    """Create a znode that anybody may do anything with unless acl, as on the wire, says otherwise; ttl in ms,
-    0 for none. Raises Fault."""
-    head = pack_buffer(path) + pack_buffer(data) + (acl or _OPEN)
+    """Create a znode that anybody may do anything with, as the gateway's, unless acl, as on the wire, says
+    otherwise; ttl in ms, 0 for none. Raises Fault."""
+    head = pack_buffer(path) + pack_buffer(data) + (acl or acls.OPEN)
     if (container and (sequence or ephemeral)) or (ttl and (container or ephemeral)):
         raise Fault(
             400, "ephemeral, container and ttl exclude each other, and a container can't be a sequence"
@@ -85,15 +84,15 @@ def create(
     if ephemeral and not session:
         raise Fault(400, "an ephemeral needs a session: POST /sessions/v1?op=create, then session=ID")
     if container:
-        return Ask(ops.CREATE_CONTAINER, head + INT.pack(4))
+        return Ask(ops.CREATE_CONTAINER, head + INT.pack(ops.CONTAINER_MODE))
     if ttl:
-        return Ask(ops.CREATE_TTL, head + INT.pack(6 if sequence else 5) + LONG.pack(ttl))
+        return Ask(ops.CREATE_TTL, head + INT.pack(ops.TTL_MODES[sequence]) + LONG.pack(ttl))
     return Ask(ops.CREATE2, head + INT.pack(ephemeral * ops.EPHEMERAL_FLAG | sequence * ops.SEQUENCE_FLAG))
 
 
 def multi(asked: list[Ask]) -> Ask:
     """All of them, or none."""
-    return Ask(ops.MULTI, b"".join(_PART.pack(one.op, 0, -1) + one.body for one in asked) + _END)
+    return Ask(ops.MULTI, multi_wire.request(asked))
 
 
 def created(answer: bytes, at: int = 0) -> Result:

@@ -14,7 +14,8 @@ from ...storage import ops
 from ...storage.errors import Code
 from ...storage.jute import INT, Reader, pack_buffer
 from ...storage.session import Session
-from ...storage.znode import STAT
+from ...storage.znode import STAT, STAT_NAMES
+from ..connection import EVENTS
 from .messages import op_of, xid_of
 
 ERRORS: Final[dict[int, str]] = {
@@ -51,21 +52,6 @@ ERRORS: Final[dict[int, str]] = {
     Code.THROTTLEDOP: "ThrottledOp",
 }
 """The names that go with the codes (KeeperException.getCodeMessage)."""
-EVENTS: Final = {1: "created", 2: "deleted", 3: "changed", 4: "children"}
-"""What happened to a watched znode (Watcher.Event.EventType)."""
-STAT_FIELDS: Final = (
-    "czxid",
-    "mzxid",
-    "ctime",
-    "mtime",
-    "version",
-    "cversion",
-    "aversion",
-    "ephemeralOwner",
-    "dataLength",
-    "numChildren",
-    "pzxid",
-)
 
 
 def _name(name: str) -> bytes:
@@ -88,7 +74,7 @@ _SIGNS: Final = int.from_bytes(b"".join((1 << 8 * size - 1).to_bytes(size) for s
 _STAT_PARTS: Final = struct.Struct("".join(f"{size}s" for size in _SIZES)).unpack
 _STAT: Final = b"\xab" + b"".join(
     _name(name) + (b"\x1b%b" if size == 8 else b"\x1a%b")
-    for name, size in zip(STAT_FIELDS, _SIZES, strict=True)
+    for name, size in zip(STAT_NAMES, _SIZES, strict=True)
 )
 _KINDS: Final = {kind: _name(name) for kind, name in EVENTS.items()}
 
@@ -138,7 +124,7 @@ def _failure(code: int) -> bytes:
 def _stat(reader: Reader) -> bytes:
     wire = reader.take(STAT.size)
     if int.from_bytes(wire) & _SIGNS:
-        fields = zip(STAT_FIELDS, STAT.unpack(wire), strict=True)
+        fields = zip(STAT_NAMES, STAT.unpack(wire), strict=True)
         return b"\xab" + b"".join(_name(name) + _number(value) for name, value in fields)
     return _STAT % _STAT_PARTS(wire)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from ...storage import acl as acls
-from ...storage import ops
+from ...storage import multi, ops
 from ...storage.jute import INT, LONG, Malformed, pack_buffer, pack_texts
 from .. import cbor
 
@@ -19,9 +19,6 @@ MOST: Final = 1000
 WATCHES: Final = {"children": 1, "data": 2, "any": 3, "persistent": 4, "recursive": 5}
 """The kinds of watches that can be looked for and removed (Watcher.WatcherType)."""
 _MISSING: Final = object()
-_OPEN: Final = acls.encode([acls.Acl(acls.ALL, "world", "anyone")])
-_PART: Final = struct.Struct(">iBi")
-_END: Final = _PART.pack(-1, 1, -1)
 _OP_BITS: Final = 7
 _LOWEST_OP: Final = -16
 
@@ -166,16 +163,16 @@ def _connect(given: _Arguments) -> tuple[int, bytes]:
 
 
 def _create(given: _Arguments) -> tuple[int, bytes]:
-    body = given.text("path") + given.data("data", b"") + given.acl(_OPEN)
+    body = given.text("path") + given.data("data", b"") + given.acl(acls.OPEN)
     ephemeral, sequential = given.flag("ephemeral"), given.flag("sequential")
     container, ttl = given.flag("container"), given.number("ttl", -1, LONG)
     lasts = ttl == LONG.pack(-1)
     if container + ephemeral + (not lasts) > 1 or (container and sequential):
         raise Malformed("only one of ephemeral, container and ttl, and no sequential container")
     if container:
-        return ops.CREATE_CONTAINER, body + INT.pack(4)
+        return ops.CREATE_CONTAINER, body + INT.pack(ops.CONTAINER_MODE)
     if not lasts:
-        return ops.CREATE_TTL, body + INT.pack(6 if sequential else 5) + ttl
+        return ops.CREATE_TTL, body + INT.pack(ops.TTL_MODES[sequential]) + ttl
     return ops.CREATE2, body + INT.pack(ops.EPHEMERAL_FLAG * ephemeral | ops.SEQUENCE_FLAG * sequential)
 
 
@@ -232,13 +229,12 @@ def _reconfig(given: _Arguments) -> tuple[int, bytes]:
 
 def _multi(op: int, known: Mapping[str, _Translate]) -> _Translate:
     def translate(given: _Arguments) -> tuple[int, bytes]:
-        wires = []
+        parts = []
         for part in given.list("ops"):
             if type(part) is not list or len(part) != 2:
                 raise Malformed("an operation is an array [name, arguments]")
-            kind, body = _translated(known, part[0], part[1])
-            wires.append(_PART.pack(kind, 0, -1) + body)
-        return op, b"".join(wires) + _END
+            parts.append(_translated(known, part[0], part[1]))
+        return op, multi.request(parts)
 
     return translate
 

@@ -47,6 +47,7 @@ def test_operations_come_apart_as_they_were_put_together(parts: list[Request]) -
 
 def test_reads_come_apart_too() -> None:
     parts = [(ops.GET_DATA, buffer(b"/a") + b"\0"), (ops.GET_CHILDREN, buffer(b"/b") + b"\1")]
+    assert multi.request(parts) == chain(*parts)
     assert multi.split(chain(*parts)) == parts
 
 

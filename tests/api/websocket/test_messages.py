@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from znoded.api.connection import EVENTS
 from znoded.api.websocket import answers, messages
-from znoded.api.websocket.answers import ERRORS, EVENTS, STAT_FIELDS, answer
+from znoded.api.websocket.answers import ERRORS, answer
 from znoded.api.websocket.messages import WATCHES, decode, xid_of
 from znoded.storage import acl as acls
 from znoded.storage import multi, ops
@@ -19,7 +20,7 @@ from znoded.storage.acl import Acl
 from znoded.storage.errors import Code
 from znoded.storage.jute import Malformed, pack_buffer, pack_texts
 from znoded.storage.session import Session, encode_identities
-from znoded.storage.znode import STAT
+from znoded.storage.znode import STAT, STAT_NAMES
 
 from ...storage.requests import Request
 
@@ -70,7 +71,7 @@ def in_maps(acl: list[Acl]) -> list[dict[str, object]]:
 
 
 def stat_map(stat: tuple[int, ...]) -> dict[str, int]:
-    return dict(zip(STAT_FIELDS, stat, strict=True))
+    return dict(zip(STAT_NAMES, stat, strict=True))
 
 
 class TestHostileInput:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from znoded.api.websocket import answers, messages
+from znoded.api.connection import EVENTS
+from znoded.api.websocket import messages
+from znoded.storage.znode import STAT_NAMES
 
 from ...browser import Tab
 from ...daemons import Daemon
@@ -64,6 +66,6 @@ def test_every_request_and_event_is_told_of() -> None:
     )
     assert requests | {"connect"} == set(messages._REQUESTS)
     watches = PAGE.split("## Watches")[1].split("## Errors")[0]
-    assert set(re.findall(r"^\| `(\w+)`", watches, re.MULTILINE)) == set(answers.EVENTS.values())
+    assert set(re.findall(r"^\| `(\w+)`", watches, re.MULTILINE)) == set(EVENTS.values())
     assert all(f"`{name}`" in watches for name in messages.WATCHES)
-    assert all(f"`{name}`" in PAGE for name in answers.STAT_FIELDS)
+    assert all(f"`{name}`" in PAGE for name in STAT_NAMES)
