@@ -47,13 +47,15 @@ class Daemon:
     """One server on data of its own, below folder; may be started again and again.
 
     settings: lines for its zoo.cfg. before: Python statements that its process begins with.
-    mark: where in the log a test begins that shares the server with others.
+    environment: instead of this process's own. mark: where in the log a test begins that shares the server
+    with others.
     """
 
     def __init__(self, folder: Path, settings: str = "", before: str = "") -> None:
         self.address = ("127.0.0.1", free_port())
         self.data = folder / "data"
         self.config = folder / "zoo.cfg"
+        self.environment: dict[str, str] | None = None
         self.launched = False
         self.mark = 0
         self._log = folder / "log"
@@ -89,7 +91,7 @@ class Daemon:
         """Start it, and do not wait."""
         self.launched = True
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self.environment)
 
     def start(self) -> None:
         """Start it, and wait until it serves."""

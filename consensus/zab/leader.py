@@ -393,7 +393,7 @@ class Leader:
                     self._server.ready.read.append((sid, learner.next))
                 return
             self._stream(sid, learner, self._recent_beyond(learner.next))
-        if learner.serving and learner.told < self._server.commit:
+        if learner.serving and learner.told < min(self._server.commit, learner.next):
             self._send_records(sid, learner, ())
 
     def _recent_beyond(self, after: int) -> list[Record]:

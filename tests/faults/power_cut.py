@@ -325,12 +325,16 @@ def start_recorded(
     stderr: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start any command; what it does to files below watch (which exists) goes into trace."""
-    environment = os.environ | {
+    return subprocess.Popen(command, env=recorded(recorder, watch, trace), stdout=stdout, stderr=stderr)
+
+
+def recorded(recorder: Path, watch: Path, trace: Path) -> dict[str, str]:
+    """The environment that start_recorded() gives a command."""
+    return os.environ | {
         "LD_PRELOAD": str(recorder),
         "POWER_CUT_WATCH": str(watch),
         "POWER_CUT_TRACE": str(trace),
     }
-    return subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr)
 
 
 def read_trace(trace: Path) -> list[Step]:
