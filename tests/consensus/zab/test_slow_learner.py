@@ -12,7 +12,7 @@ from znoded.consensus.zab.messages import Message, Propose
 from znoded.consensus.zab.ready import Promises, Ready
 from znoded.consensus.zab.server import Limits
 
-LIMITS = Limits(init=100, sync=50, ping=5, settle=1)
+LIMITS = Limits(init=100, sync=50, ping=5, settle=1, reach=50)
 SLOW = 1
 BLOCK = bytes(64 << 10)
 WINDOW = 1 << 20
