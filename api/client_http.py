@@ -107,7 +107,6 @@ class _Protocol(web.RequestHandler):
         connection.secure, connection.subject = self.client.secure, self.client.subject
         self._impatient = False
         self._forgive()
-        self._transport.set_write_buffer_limits()
         self.service.gone(self.client)
         self.service.accept(connection)
         self.lost = lost
@@ -177,7 +176,9 @@ class _Server(web.Server):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol = cast(_Protocol, request.protocol)
         if request.path == handshake.PATH:
-            return await handshake.serve(request, self._service, self._dirty, self._limit, protocol.become)
+            return await handshake.serve(
+                request, protocol.client, self._service, self._dirty, self._limit, protocol.become
+            )
         headers = request.headers
         incoming = Incoming(
             protocol.client,

@@ -89,6 +89,7 @@ class WebSocketConnection(Connection):
         self._draining: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        transport.set_write_buffer_limits(_UNREAD)
         self._timer = self._loop.call_later(
             PATIENCE, self._end, _NO_SESSION, f"has had no session for {PATIENCE:g} s"
         )

@@ -19,13 +19,14 @@ PROTOCOL: Final = "znoded.v1.cbor"
 
 async def serve(
     request: web.BaseRequest,
+    client: Connection,
     service: Service,
     dirty: list[Connection],
     limit: int,
     become: Callable[[Connection, Callable[[], None]], None],
 ) -> web.StreamResponse:
-    """Answer a request for a WebSocket. dirty: as the service's; limit: bytes of a message; become: makes
-    the request's connection this one, and calls that when it is lost."""
+    """Answer a request for a WebSocket. client: the request's connection; dirty: as the service's; limit:
+    bytes of a message; become: has a connection take the client's place, and calls that when it is lost."""
     refusal = _refusal(request)
     if refusal is not None:
         status, message = refusal
@@ -37,9 +38,11 @@ async def serve(
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False, max_msg_size=limit)
     writer = await socket.prepare(request)
     transport = request.transport
-    assert transport is not None
-    host, port = transport.get_extra_info("peername") or ("127.0.0.1", 0)
-    connection = WebSocketConnection(socket, transport, writer.drain, service, dirty, host, port)
+    if transport is None:  # the client has gone meanwhile
+        return socket
+    connection = WebSocketConnection(
+        socket, transport, writer.drain, service, dirty, client.host, client.port
+    )
     become(connection, connection.gone)
     await connection.serve()
     return socket

@@ -96,7 +96,8 @@ class Messenger:
 
 
 def url(address: tuple[str, int]) -> str:
-    return f"http://{address[0]}:{address[1]}/ws/v1"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{host}:{address[1]}/ws/v1"
 
 
 @asynccontextmanager
