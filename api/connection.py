@@ -33,6 +33,9 @@ _IDENTITY_ROOM: Final = 2 << 10
 class Service(Protocol):
     """What a dialect asks of the server core. Answers come by the connection's methods."""
 
+    serving: bool
+    """Requests are served. Who connects while they are not is turned away, unless it takes read_only."""
+
     def accept(self, connection: Connection) -> str | None:
         """Admit a connection; or the reason why not."""
         ...
@@ -111,6 +114,7 @@ class Connection(ABC):
         "packets_received",
         "packets_sent",
         "port",
+        "read_only",
         "reads",
         "secure",
         "session_id",
@@ -118,6 +122,7 @@ class Connection(ABC):
         "stalled",
         "subject",
         "taken",
+        "takes_read_only",
         "waiting",
     )
 
@@ -128,6 +133,10 @@ class Connection(ABC):
         """It is over TLS."""
         self.subject = ""
         """Whom the client's certificate, if it has shown one, was issued to."""
+        self.takes_read_only = False
+        """The client would have a server that only serves reads, as it has no majority."""
+        self.read_only = False
+        """That is what it has got."""
         self.established = int(time.time() * 1000)
         self.heard = time.monotonic()
         self.session_id = 0

@@ -161,6 +161,7 @@ class ZooKeeperConnection(Connection):
             return
         # Clients since 3.4 say here whether they would take a read-only server, and wait for its answer.
         self._modern = reader.left > 0
+        self.takes_read_only = self._modern and reader.flag()
         self.packets_received += 1
         self.last_op = ops.CREATE_SESSION
         self._need = 0
@@ -243,7 +244,9 @@ class ZooKeeperConnection(Connection):
         self.close("")
 
     def _welcome(self, timeout: int, session: int, password: bytes) -> None:
-        answer = _WELCOME(0, timeout, session, 16, password) + (b"\0" if self._modern else b"")
+        answer = _WELCOME(0, timeout, session, 16, password)
+        if self._modern:
+            answer += b"\1" if self.read_only else b"\0"
         self._transport.write(len(answer).to_bytes(4) + answer)
 
     def reply(self, xid: int, zxid: int, error: int, body: bytes) -> None:

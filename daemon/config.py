@@ -75,6 +75,8 @@ class Config:
     init_limit: int
     sync_limit: int
     consensus: Backend
+    read_only_mode: bool
+    """A server without a majority serves reads to clients that take it."""
     storage: str
     """The name of a storage engine."""
 
@@ -200,6 +202,7 @@ def _read(settings: Settings) -> Config:
         init_limit=_limit(settings, "initLimit", servers),
         sync_limit=_limit(settings, "syncLimit", servers),
         consensus=_consensus(settings),
+        read_only_mode=settings.boolean("readonlymode.enabled", False) and bool(servers),
         storage=_storage(settings),
         super_digest=settings.digest("DigestAuthenticationProvider.superDigest"),
         super_subject=settings.text("X509AuthenticationProvider.superUser"),
@@ -307,9 +310,9 @@ def _four_letter_words(settings: Settings) -> frozenset[str]:
     """srvr is always among them, and isro in read-only mode, as ZooKeeper's own scripts need them."""
     key = "4lw.commands.whitelist"
     read_only_mode = settings.boolean("readonlymode.enabled", False)
-    if read_only_mode:
+    if read_only_mode and not settings.family("server."):
         settings.warning(
-            "readonlymode.enabled", "only lets the client port answer isro: nothing is served read-only"
+            "readonlymode.enabled", "only lets the client port answer isro: a standalone server takes writes"
         )
     words = {word.strip() for word in (settings.text(key) or "").split(",")} - {""}
     if "*" in words:

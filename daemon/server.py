@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from time import monotonic
 from time import time as wall_time
@@ -56,6 +57,8 @@ _READS: Final = 32
 """Reads of a connection that may wait behind its writes before further writes wait behind them."""
 _BROKEN_STATE: Final = 70
 """The exit status when a transaction could not be applied (sysexits.h: EX_SOFTWARE)."""
+_ELECTION: Final = 2.0
+"""Seconds that one may take."""
 _QUIET: Final = 60.0
 """Seconds between two log lines about quotas."""
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
@@ -85,6 +88,8 @@ class Server:
         self.dirty: list[Connection] = []
         self.outstanding = 0
         self.serving = False
+        self._cut_off = inf
+        """When this server lost its majority, monotonic."""
         self.audit: Audit | None = None
         self._reads = Reads(state, self.watches).handlers
         self._limits = Limits(config)
@@ -110,14 +115,23 @@ class Server:
     def trace_mask(self, mask: int) -> None:
         self.sessions.trace_mask = mask
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it serves nothing but reads, to those who take that: it has no majority, and that not just
+        because another leader is being elected (QuorumPeer waits as long)."""
+        waits = max(_ELECTION, self.config.tick_time / 1000)
+        return self.config.read_only_mode and monotonic() - self._cut_off >= waits
+
     async def start(self) -> None:
         """Bring the state up to date and begin to serve."""
         self.flusher.caught_up = self._release
+        self._cut_off = monotonic()
         await self.consensus.start(self)
 
     async def stop(self) -> None:
         """Take nothing more, finish what is under way, flush."""
         self.serving = False
+        self._cut_off = inf
         for connection in list(self.connections):
             connection.hold()
         await self.consensus.stop()
@@ -148,13 +162,17 @@ class Server:
     def connect(self, connection: Connection, seen: int, timeout: int, session: int, password: bytes) -> None:
         """Begin or take up a session, unless the client has seen what this server has not."""
         self.stats.counters["connection_request_count"] += 1
-        if not self.serving:
+        if not self.serving and not (connection.takes_read_only and self.read_only):
             connection.close("not serving yet")
             return
         if seen > self.state.zxid:
             connection.close(
                 f"has seen zxid {seen:#x}, ours is {self.state.zxid:#x}: it must try another server"
             )
+            return
+        if not self.serving:
+            connection.read_only = True
+            self.sessions.visit(connection, timeout, session, password)
             return
 
         self.sessions.connect(connection, timeout, session, password, lambda: self._is_ready(connection))
@@ -353,10 +371,21 @@ class Server:
             self.consensus.barrier((connection, xid, (body, arrived)))
         except NotServing:
             connection.stalled -= 1
-            connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
+            self._deny(connection, xid, ops.SYNC)
             return
         self.outstanding += 1
         connection.waiting.appendleft(None)
+
+    def _deny(self, connection: Connection, xid: int, op: int) -> None:
+        """Refuse a write or sync that is not taken. A read-only client's session ends with its connection
+        (ReadOnlyRequestProcessor)."""
+        if not connection.read_only:
+            connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
+        elif op == ops.CLOSE_SESSION:
+            connection.reply(xid, self.state.zxid, 0, b"")
+            connection.close("")
+        else:
+            connection.reply(xid, self.state.zxid, Code.NOTREADONLY, b"")
 
     def _authenticate(self, connection: Connection, xid: int, body: bytes) -> None:
         """Not in line: an identity counts for every request taken from now on."""
@@ -397,7 +426,9 @@ class Server:
                 elif proposed:
                     break
                 else:
-                    connection.reply(xid, self.state.zxid, Code.SYSTEMERROR, b"")
+                    self._deny(connection, xid, op)
+                    if not waiting:
+                        break  # it is closed
                 connection.stalled -= 1
                 waiting.popleft()
                 continue
@@ -541,9 +572,12 @@ class Server:
     def serve(self, serving: bool) -> None:
         """Take connections, or close those there are: their clients try another server."""
         self.serving = serving
-        if not serving:
-            for connection in list(self.connections):
+        self._cut_off = inf if serving else monotonic()
+        for connection in list(self.connections):
+            if not serving:
                 connection.close("no leader with a majority")
+            elif connection.read_only:
+                connection.close("a majority is back: writes are taken again")
 
     def leading(self, generation: int | None) -> None:
         """Begin or end to look after the sessions."""

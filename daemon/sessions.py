@@ -74,6 +74,19 @@ class Sessions:
 
         self._propose(ops.CREATE_SESSION, opened.encode(), done, connection.close)
 
+    def visit(self, connection: Connection, timeout: int, session: int, password: bytes) -> None:
+        """Let a client read on a server without a majority: in its session, if that is known here, or in one
+        that nobody else knows of. One that is not known to a server that has seen as much as its client has
+        nothing to lose."""
+        timeout = self._negotiate(timeout)
+        known = self._state.sessions.get(session)
+        if not session:
+            connection.welcome(self._new(timeout, 0))
+        elif known is None or not hmac.compare_digest(known.password, password):
+            connection.refused()
+        else:
+            connection.welcome(Session(session, timeout, password))
+
     def begin(self, connection: Connection, timeout: int, ready: Callable[[], bool]) -> str | None:
         """Begin a session that lives by touch() alone; or the reason why not: an address may have as many
         as connections. Otherwise as connect()."""

@@ -71,7 +71,7 @@ class View:
     @property
     def mode(self) -> str:
         """The role, by ZooKeeper's words."""
-        return self._server.consensus.status.role.value
+        return "read-only" if self._server.read_only else self._server.consensus.status.role.value
 
     @property
     def ensemble(self) -> Ensemble | None:
@@ -100,14 +100,14 @@ class View:
         if status.role is Role.STANDALONE:
             return status.role.value
         if not status.epoch:
-            return "looking for a leader"
+            return "read-only, looking for a leader" if self._server.read_only else "looking for a leader"
         led = "" if status.role is Role.LEADER else f" of server {status.leader}"
         return f"{status.role.value}{led} in epoch {status.epoch}"
 
     @property
     def serving(self) -> bool:
-        """Whether requests are served."""
-        return self._server.serving and self._server.consensus.status.role is not Role.LOOKING
+        """Whether requests are served, be it reads alone."""
+        return self._server.serving or self._server.read_only
 
     @property
     def uptime(self) -> int:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from ...storage.acl import Identity
+from ...storage.errors import Code
 from ...storage.session import Session
 from ..connection import NO_ZXID, Connection, Service
 
@@ -74,6 +75,8 @@ class HttpConnection(Connection):
             await self._free.wait()
         if self._is_lost:
             raise self._lost()
+        if not self._service.serving:
+            return Reply(0, Code.CONNECTIONLOSS, b"")
         self.session_id = session
         self.heard = monotonic()
         self.packets_received += 1

@@ -33,7 +33,9 @@ _FAULTS: Final[dict[int, tuple[int, str]]] = {
     Code.NOTEMPTY: (409, "not empty"),
     Code.NOCHILDRENFOREPHEMERALS: (409, "its parent is ephemeral: that can't have children"),
     Code.QUOTAEXCEEDED: (409, "over the quota"),
+    Code.SESSIONMOVED: (409, "the session has a connection to another server"),
     Code.BADVERSION: (412, "bad version"),
+    Code.CONNECTIONLOSS: (503, "not done: the server has no majority of its ensemble; try another"),
     Code.SYSTEMERROR: (503, "not done: the server takes no writes for now"),
 }
 """Statuses as the gateway's KeeperExceptionMapper gives them; what that leaves out is 502 there."""

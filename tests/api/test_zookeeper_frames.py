@@ -100,6 +100,7 @@ class Service:
     """Notes what it is asked, and answers each request with as many bytes as the request's op says."""
 
     def __init__(self) -> None:
+        self.serving = True
         self.dirty: list[Connection] = []
         self.connects: list[tuple[int, int, int, bytes]] = []
         self.requests: list[Request] = []

@@ -206,6 +206,7 @@ class TestValues:
             init_limit=0,
             sync_limit=0,
             consensus=Backend.STANDALONE,
+            read_only_mode=False,
             storage="memory",
             super_digest=DIGEST,
             super_subject=None,
@@ -356,9 +357,10 @@ class TestWarnings:
         assert warnings(home, "autopurge.snapRetainCount=1") == [(1, "autopurge.snapRetainCount")]
         assert good(home, "autopurge.snapRetainCount=1").snap_retain_count == 3
 
-    def test_read_only_mode_allows_isro_and_no_more(self, home: Path) -> None:
+    def test_read_only_mode_allows_a_standalone_server_isro_and_no_more(self, home: Path) -> None:
         assert warnings(home, "readonlymode.enabled=true") == [(1, "readonlymode.enabled")]
         assert good(home, "readonlymode.enabled=true").four_letter_words == {"srvr", "isro"}
+        assert not good(home, "readonlymode.enabled=true").read_only_mode
         assert warnings(home, "readonlymode.enabled=false") == []
 
     def test_a_word_that_does_not_exist(self, home: Path) -> None:

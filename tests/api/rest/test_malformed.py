@@ -39,6 +39,7 @@ class Core:
     """Answers everything but syncs and pings with an error; or gives connections up."""
 
     def __init__(self, error: int = Code.NONODE, reason: str | None = None) -> None:
+        self.serving = True
         self.error = error
         self.reason = reason
         self.asked: list[int] = []
