@@ -163,6 +163,7 @@ class Server:
         """Begin or take up a session, unless the client has seen what this server has not."""
         self.stats.counters["connection_request_count"] += 1
         if not self.serving and not (connection.takes_read_only and self.read_only):
+            self.stats.counters["cnxn_closed_without_zk_server_running"] += 1
             connection.close("not serving yet")
             return
         if seen > self.state.zxid:
@@ -219,7 +220,9 @@ class Server:
         self.watches.drop(connection)
         if reason:
             self.stats.counters["connection_drop_count"] += 1
-            log.info("closing %s port %s: %s", connection.host, connection.port, reason)
+            # Without service, clients try again and again: not a line for each.
+            level = logging.INFO if self.serving else logging.DEBUG
+            log.log(level, "closing %s port %s: %s", connection.host, connection.port, reason)
 
     # Service: requests
 
@@ -573,6 +576,8 @@ class Server:
         """Take connections, or close those there are: their clients try another server."""
         self.serving = serving
         self._cut_off = inf if serving else monotonic()
+        if not serving:
+            log.info("closing %d connections", len(self.connections))
         for connection in list(self.connections):
             if not serving:
                 connection.close("no leader with a majority")

@@ -403,7 +403,7 @@ class Zab:
         else:
             self._undecided.clear()
             self._meter.looking()
-            log.warning("no leader with a majority any more: %s", reason)
+            log.warning("no service without a leader and a majority: %s", reason)
             if self._epoch is not None:
                 self._epoch = None
                 self._replica.leading(None)
@@ -416,7 +416,8 @@ class Zab:
             ]
             for kept in (self._by_zxid, self._waiting, self._barriers, self._batch, self._asking):
                 kept.clear()
-            self._replica.dropped(dropped, reason, unknown=True)
+            if dropped:
+                self._replica.dropped(dropped, reason, unknown=True)
         self._replica.serve(serving)
 
     def _cluster(self) -> bytes:

@@ -225,7 +225,8 @@ class Core:
 
     def _look(self, reason: str) -> None:
         self.reason = reason
-        self.server.ready.notes.append(f"looking for a leader: {reason}")
+        if not self.serving:  # else whoever served says so
+            self.server.ready.notes.append(f"looking for a leader: {reason}")
         if self.leader is not None:
             for sid, first, txns in self.leader.held:
                 if sid == self.server.me:
