@@ -1,7 +1,8 @@
 """Tells whether a history of concurrent calls could have happened one after the other.
 
 Wing and Gong's search (1993), with Lowe's memory of what was tried already (2017). A call takes effect at
-one moment between its beginning and its end; of one whose outcome nobody knows, the end is never.
+one moment between its beginning and its end. One whose outcome nobody knows has no end: it takes effect
+later, or never.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ UNKNOWN: Final = inf
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Asked, Told]):
-    """What was asked, and told; begun and ended by one clock. told is None of a call that has no end."""
+    """What was asked, and told; moments are by one clock. told is None of a call that has no end; if it
+    has not taken effect when it lapsed, it never does."""
 
     asked: Asked
     told: Told | None
     begun: float
     ended: float = UNKNOWN
+    lapsed: float = UNKNOWN
 
 
 def linearized(
@@ -33,26 +36,30 @@ def linearized(
     state: State,
     step: Callable[[State, Call[Asked, Told]], State | None],
 ) -> list[Call[Asked, Told]] | None:
-    """An order in which one after the other gives what was told; None if there is none.
+    """An order in which one after the other gives what was told, without those that never took effect;
+    None if there is none.
 
     step: the state after a call, or None where it could not have been told what it was. States are
     hashable, and none of them is None.
     """
     calls = sorted(calls, key=lambda call: call.begun)
     everything = (1 << len(calls)) - 1
+    needed = sum(1 << at for at, call in enumerate(calls) if call.ended != UNKNOWN)
     tried: set[tuple[int, State]] = set()
     order: list[Call[Asked, Told]] = []
-    ways = [(everything, state, _next(calls, everything))]
+    ways = [(everything, state, -inf, _next(calls, everything, -inf))]
     while ways:
-        left, before, options = ways[-1]
-        if not left:
+        left, before, now, options = ways[-1]
+        if not left & needed:
             return order
         for at in options:
+            rest = left ^ 1 << at
             after = step(before, calls[at])
-            if after is not None and (left ^ 1 << at, after) not in tried:
-                tried.add((left ^ 1 << at, after))
+            if after is not None and (rest, after) not in tried:
+                tried.add((rest, after))
                 order.append(calls[at])
-                ways.append((left ^ 1 << at, after, _next(calls, left ^ 1 << at)))
+                later = max(now, calls[at].begun)
+                ways.append((rest, after, later, _next(calls, rest, later)))
                 break
         else:
             ways.pop()
@@ -61,7 +68,7 @@ def linearized(
     return None
 
 
-def _next(calls: Sequence[Call[Asked, Told]], left: int) -> Iterator[int]:
+def _next(calls: Sequence[Call[Asked, Told]], left: int, now: float) -> Iterator[int]:
     """Which of those left (bits) may come next, those that end first in front: begun before any has ended."""
     options = []
     end = inf
@@ -70,6 +77,7 @@ def _next(calls: Sequence[Call[Asked, Told]], left: int) -> Iterator[int]:
         if calls[at].begun > end:
             break
         end = min(end, calls[at].ended)
-        options.append(at)
+        if calls[at].lapsed >= now:
+            options.append(at)
         left &= left - 1
     return iter(sorted(options, key=lambda at: calls[at].ended))

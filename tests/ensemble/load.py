@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from ..daemons import until
@@ -19,8 +20,9 @@ _PATIENCE: Final = 0.7
 """Seconds until a client tries another server."""
 _SESSION: Final = 60_000
 """ms: no fault lasts that long, so no session may be lost."""
-_OK, _REFUSED, _BAD_VERSION, _NODE_EXISTS = 0, -1, -103, -110
-"""SystemError refuses: what was asked is not done, and never will be."""
+_OK, _BAD_VERSION, _NODE_EXISTS = 0, -103, -110
+_REFUSED: Final = (-1, -118)
+"""SystemError and SessionMoved: what was asked is not done, and never will be."""
 _PERSISTENT, _EPHEMERAL, _SEQUENTIAL = 0, 1, 2
 OPEN: Final = acls([Acl(31, "world", "anyone")])
 
@@ -49,6 +51,9 @@ class Client(threading.Thread):
         self._password = bytes(16)
         self._seen = 0
         self._versions = [0] * REGISTERS
+        """Those seen."""
+        self._unknown: list[tuple[int, RegisterCall]] = []
+        """(register, write), since a write was answered."""
         self._owns = False
         self._made = 0
 
@@ -62,6 +67,8 @@ class Client(threading.Thread):
         try:
             while not self._over.is_set():
                 self._go_on()
+            while self._unknown:  # nothing of it may come when all is looked at
+                self._append() if self._connection else self._connect()
         except Exception as error:
             self.failure = error
 
@@ -85,10 +92,9 @@ class Client(threading.Thread):
             self._own()
         elif self._random.random() < 0.2:
             self._append()
-        elif self._random.random() < 0.5:
-            self._read(self._random.randrange(REGISTERS))
         else:
-            self._write(self._random.randrange(REGISTERS))
+            use = self._random.choice((self._peek, self._read, self._write))
+            use(self._random.randrange(REGISTERS))
 
     def _connect(self) -> None:
         try:
@@ -135,16 +141,27 @@ class Client(threading.Thread):
         data = self._new()
         path = text(f"{self._root}/sequential-")
         for reply in self._ask((Op.create, path + blob(data) + OPEN + int_(_SEQUENTIAL))):
-            if reply.err != _REFUSED:
+            if reply.err not in _REFUSED:
                 assert reply.err == _OK, reply
                 self.sequential.append((Reader(reply.body).text(), data))
+                self._lapse()
+
+    def _peek(self, register: int) -> None:
+        """A read without sync may be old, but time never goes back for a client."""
+        for reply in self._ask((Op.getData, text(f"{self._root}/register-{register}") + bool_(False))):
+            assert reply.err == _OK, reply
+            reader = Reader(reply.body)
+            reader.blob()
+            version = reader.stat().version
+            assert version >= self._versions[register], "back in time"
+            self._versions[register] = version
 
     def _read(self, register: int) -> None:
         path = text(f"{self._root}/register-{register}")
         begun = time.monotonic()
         replies = self._ask((Op.sync, path), (Op.getData, path + bool_(False)))
         ended = time.monotonic()
-        if not replies or replies[0].err == _REFUSED:
+        if not replies or replies[0].err in _REFUSED:
             return
         assert [reply.err for reply in replies] == [_OK, _OK]
         reader = Reader(replies[1].body)
@@ -160,9 +177,9 @@ class Client(threading.Thread):
         replies = self._ask((Op.setData, path + blob(write.value) + int_(version)))
         ended = time.monotonic()
         if not replies:
-            self.calls[register].append(Call(write, None, begun))
+            self._unknown.append((register, Call(write, None, begun)))
             return
-        if replies[0].err == _REFUSED:
+        if replies[0].err in _REFUSED:
             return
         told: Told = BadVersion()
         if replies[0].err != _BAD_VERSION:
@@ -170,6 +187,14 @@ class Client(threading.Thread):
             told = Value(write.value, Reader(replies[0].body).stat().version)
             self._versions[register] = told.version
         self.calls[register].append(Call(write, told, begun, ended))
+        self._lapse()
+
+    def _lapse(self) -> None:
+        """A write was answered, and a session's are done in order: those before are done by now, or never."""
+        now = time.monotonic()
+        for register, call in self._unknown:
+            self.calls[register].append(replace(call, lapsed=now))
+        self._unknown.clear()
 
     def _new(self) -> bytes:
         self._made += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from queue import Queue
@@ -14,6 +15,7 @@ from ..daemons import until
 from ..zookeeper.raw import (
     EVENTS,
     SET_WATCHES,
+    Closed,
     Connection,
     Event,
     Granted,
@@ -29,7 +31,7 @@ from ..zookeeper.raw import (
 from .ensemble import Ensemble, asked, connected, serving, word
 from .load import OPEN
 
-NO_NODE = -101
+NO_NODE, SESSION_MOVED = -101, -118
 WAIT = 20
 """Seconds for what must happen."""
 
@@ -158,6 +160,23 @@ def test_pings_alone_keep_it_alive_through_any_server(ensemble: Ensemble, connec
         node.stat.ephemeralOwner for path, node in ensemble.assert_same_trees().items() if "pinging" in path
     }
     assert owners == {client.client_id[0] for client in clients}
+
+
+def test_what_a_frozen_server_was_sent_is_not_done_after_what_came_later(ensemble: Ensemble) -> None:
+    old, new = ensemble.followers()
+    client = connected(ensemble.servers[old].address)
+    assert asked(client, Op.create, text("/ordered") + blob(b"") + OPEN + int_(0)).err == 0
+    ensemble.servers[old].signal(signal.SIGSTOP)
+    client.send(Op.setData, text("/ordered") + blob(b"sooner") + int_(-1))
+    moved = Connection.open(ensemble.servers[new].address)
+    granted = moved.connect(10_000, client.session, client.password, 0)
+    assert isinstance(granted, Granted) and granted.session == client.session
+    assert asked(moved, Op.setData, text("/ordered") + blob(b"later") + int_(-1)).err == 0
+    ensemble.servers[old].signal(signal.SIGCONT)
+    while (answer := client.read()) != Closed():
+        assert isinstance(answer, Reply) and answer.err == SESSION_MOVED
+    node = ensemble.assert_same_trees()["/ordered"]
+    assert (node.data, node.stat.version) == (b"later", 1)
 
 
 def test_one_that_is_silent_expires_though_its_server_is_dead(ensemble: Ensemble) -> None:
