@@ -34,6 +34,7 @@ _FAULTS: Final[dict[int, tuple[int, str]]] = {
     Code.NOCHILDRENFOREPHEMERALS: (409, "its parent is ephemeral: that can't have children"),
     Code.QUOTAEXCEEDED: (409, "over the quota"),
     Code.SESSIONMOVED: (409, "the session has a connection to another server"),
+    Code.SESSIONMOVED: (409, "not done: the session is used by a connection to another server"),
     Code.BADVERSION: (412, "bad version"),
     Code.CONNECTIONLOSS: (503, "not done: the server has no majority of its ensemble; try another"),
     Code.SYSTEMERROR: (503, "not done: the server takes no writes for now"),
@@ -190,7 +191,7 @@ def fault(code: int, path: str) -> Fault:
     """What an error of the core is to a client."""
     status, message = _FAULTS.get(code, (502, f"error {code}"))
     headers = {"WWW-Authenticate": _CHALLENGE} if code == Code.NOAUTH else None
-    return Fault(status, f"{path} {message}", headers=headers)
+    return Fault(status, f"{path} {message}" if path else message, headers=headers)
 
 
 def not_allowed(*methods: str) -> Fault:

@@ -99,6 +99,7 @@ async def serve(exchange: Exchange, rest: str) -> Answer:
 async def _begin(exchange: Exchange) -> Answer:
     exchange.text("op", "", "create")
     seconds = exchange.number("expire", _DEFAULT, 1, _MOST)
+    await exchange.ask(Ask(ops.PING, b""), b"")  # not where nothing is served
     try:
         session = await exchange.incoming.client.begin(seconds * 1000)
     except Refused as refused:

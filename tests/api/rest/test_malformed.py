@@ -161,6 +161,14 @@ def test_a_multi_is_done_or_refused(kind: str, body: bytes) -> None:
     assert {*core.asked} <= {ops.PING, ops.MULTI}
 
 
+def test_a_session_that_is_used_on_another_server() -> None:
+    answer = ask(Core(Code.SESSIONMOVED), "DELETE", "/znodes/v1/a")
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        409,
+        "/a not done: the session is used by a connection to another server",
+    )
+
+
 @pytest.mark.parametrize("error", list(Code)[1:])
 def test_every_error_of_the_core_has_a_status(error: Code) -> None:
     answer = ask(Core(error), "DELETE", "/znodes/v1/a")
@@ -188,6 +196,16 @@ class TestNoAnswer:
     def test_a_write_that_was_refused_was_not_done(self) -> None:
         answer = ask(Core(Code.SYSTEMERROR), "DELETE", "/znodes/v1/a")
         assert (answer.status, answer.ends) == (503, False)
+        assert "not done" in json.loads(answer.body)["message"]
+
+    @pytest.mark.parametrize(
+        ("method", "target"), [("GET", "/znodes/v1/a"), ("POST", "/sessions/v1?op=create")]
+    )
+    def test_nothing_is_done_where_nothing_is_served(self, method: str, target: str) -> None:
+        core = Core()
+        core.serving = False
+        answer = ask(core, method, target)
+        assert (answer.status, core.asked) == (503, [])
         assert "not done" in json.loads(answer.body)["message"]
 
     def test_no_more_sessions(self) -> None:
