@@ -14,7 +14,6 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, cast
@@ -27,14 +26,17 @@ _MAGIC: Final = b"znoded\x00\x01"
 _HELLO: Final = struct.Struct(">8s8sBB16s32s")
 _PROOF: Final = 32
 _FRAME: Final = struct.Struct(">IIB")
+_HEAD: Final = _FRAME.size
 _LONGEST: Final = 128 << 20
 """Bytes of a frame: a batch of the largest transactions there may be, and then some."""
 _STRANGERS: Final = 64
 """Connections that may be proving themselves at a time."""
 _PATIENCE: Final = 5.0
 """Seconds for that."""
-_AGAIN: Final = (0.02, 1.0)
-"""Seconds until a peer is dialed again: after the first failure, and at the most."""
+_PAUSE: Final = 0.02
+"""Seconds until a peer is dialed again, after the first failure; twice that after the next."""
+_MOST: Final = 1.0
+"""At the most."""
 NO_CLUSTER: Final = bytes(16)
 
 
@@ -115,7 +117,7 @@ class Channel:
         """Listen, and dial whom this server dials."""
         loop = asyncio.get_running_loop()
         host, port = self._addresses[self.identity.me]
-        self._server = await loop.create_server(lambda: Link(self, None), host, port)
+        self._server = await loop.create_server(lambda: _protocol(Link(self, None)), host, port)
         for peer in self._addresses:
             if peer < self.identity.me:
                 self._free[peer] = asyncio.Event()
@@ -198,12 +200,12 @@ class Channel:
 
     async def _dial(self, peer: int) -> None:
         loop = asyncio.get_running_loop()
-        pause, most = _AGAIN
+        pause = _PAUSE
         told = ""
         while True:
             link = Link(self, peer)
             try:
-                await loop.create_connection(partial(_same, link), *self._addresses[peer])
+                await loop.create_connection(partial(_protocol, link), *self._addresses[peer])
             except OSError as error:
                 if str(error) != told:
                     told = str(error)
@@ -211,17 +213,20 @@ class Channel:
             else:
                 await link.closed.wait()
                 if link.peer is not None:
-                    pause, told = _AGAIN[0], ""
+                    pause, told = _PAUSE, ""
             await asyncio.sleep(pause)
-            pause = min(2 * pause, most)
+            pause = min(2 * pause, _MOST)
 
 
-def _same(link: Link) -> Link:
-    return link
+def _protocol(link: Link) -> asyncio.Protocol:
+    return cast(asyncio.Protocol, link)
 
 
-class Link(asyncio.Protocol):
-    """One connection. peer: whose it is, once that is proven."""
+class Link:
+    """One connection. peer: whose it is, once that is proven.
+
+    An asyncio.Protocol in all but descent: a class that is compiled can't have an interpreted base.
+    """
 
     def __init__(self, channel: Channel, dialed: int | None) -> None:
         self.peer: int | None = None
@@ -232,9 +237,12 @@ class Link(asyncio.Protocol):
         self._identity = channel.identity
         self._dialed = dialed
         self._rest = bytearray()
+        self._need = 0
+        """Bytes of rest that are worth looking at."""
         self._hello = b""
         self._hellos = b""
         self._claimed = 0
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello, or wait for it; not for ever."""
@@ -250,11 +258,15 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Prove each other, then take every whole frame."""
-        self._rest += data
+        rest = self._rest
         try:
-            if self.peer is None and not self._greet():
-                return
-            self._take()
+            if rest or self.peer is None:
+                rest += data
+                if len(rest) < self._need or (self.peer is None and not self._greet()):
+                    return
+                data = bytes(rest)
+                rest.clear()
+            self._take(data)
         except Refused as refused:
             _log.warning("%s is refused: %s", self._who(), refused)
             self.close()
@@ -269,8 +281,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        with suppress(AttributeError):
-            self._patience.cancel()
+        self._trust()
         self._channel.gone(self)
         self.writable.set()
         self.closed.set()
@@ -283,6 +294,13 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         """At once: what is under way is lost."""
         self._transport.abort()
+
+    def eof_received(self) -> None:
+        """A peer that ends its side is gone: the transport closes."""
+
+    def _trust(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
 
     def _who(self) -> str:
         if self.peer is not None:
@@ -316,28 +334,29 @@ class Link(asyncio.Protocol):
         if not hmac.compare_digest(bytes(self._rest[:_PROOF]), identity.proof(role, self._hellos)):
             raise Refused("its secret is not that of quorum.secretFile here")
         del self._rest[:_PROOF]
-        self._patience.cancel()
+        self._trust()
         self.peer = self._claimed
         self._channel.proven(self, self.peer)
         return True
 
-    def _take(self) -> None:
-        rest = self._rest
-        at = 0
+    def _take(self, data: bytes) -> None:
+        at, end = 0, len(data)
         received = self._channel.owner.received
         assert self.peer is not None
-        while len(rest) - at >= _FRAME.size:
-            size, crc, kind = _FRAME.unpack_from(rest, at)
+        self._need = _HEAD
+        while end - at >= _HEAD:
+            size, crc, kind = _FRAME.unpack_from(data, at)
             if size > _LONGEST:
                 raise Refused(f"a frame of {size} bytes")
-            end = at + _FRAME.size + size
-            if end > len(rest):
+            stop = at + _HEAD + size
+            if stop > end:
+                self._need = _HEAD + size
                 break
-            payload = bytes(rest[at + _FRAME.size : end])
+            payload = data[at + _HEAD : stop]
             if crc32(payload, kind) != crc:
                 raise Refused("a frame was damaged on its way")
-            at = end
+            at = stop
             if self._transport.is_closing():
                 return
             received(self.peer, kind, payload)
-        del rest[:at]
+        self._rest += data[at:]

@@ -103,6 +103,8 @@ class Zab:
         self._rebuilding: asyncio.Task[None] | None = None
         self._returning: asyncio.TimerHandle | None = None
         self._failed = False
+        self._stirred = False
+        """There is work to do in the loop's next turn."""
         self._since = monotonic()
         """When this server began to serve, or to look for a leader."""
         self._undecided: deque[tuple[int, float]] = deque()
@@ -168,17 +170,15 @@ class Zab:
         """Take txn into the next batch."""
         if not self._serving:
             raise NotServing("there is no leader with a majority")
-        if not (self._batch or self._asking):
-            self._loop.call_soon(self._ask)
         self._batch.append((txn, waiter))
+        self._stir()
 
     def barrier(self, waiter: Waiter) -> None:
         """Have the leader ask a majority."""
         if not self._serving:
             raise NotServing("there is no leader with a majority")
-        if not (self._batch or self._asking):
-            self._loop.call_soon(self._ask)
         self._asking.append(waiter)
+        self._stir()
 
     def to_leader(self, message: bytes) -> None:
         """By the same way as all else."""
@@ -224,7 +224,11 @@ class Zab:
             return
         if self._held is None:
             self._core.receive(peer, message)
-            self._work()
+            ready = self._core.server.ready
+            if ready.truncate is not None or ready.restore is not None:
+                self._work()  # before anything else counts on the log to be as the core sees it
+            else:
+                self._stir()
         elif not isinstance(message, Ping):
             self._held.append((peer, message))
         elif peer == self._core.leader_id:
@@ -258,20 +262,17 @@ class Zab:
                 self._core.server.log_begins = self._log.first_zxid - 1
                 self._log.needed = self._needed()
                 self._core.tick()
-                self._work()
+                self._stir()
 
     def _ask(self) -> None:
-        """Hand the core what came in this turn of the loop."""
+        """Hand the core what clients want."""
         batch, self._batch = self._batch, []
         asking, self._asking = self._asking, []
-        if not self._serving:
-            return  # they were dropped
         if batch:
             numbers = self._core.propose([txn for txn, _ in batch])
             self._waiting.update(zip(numbers, (waiter for _, waiter in batch), strict=True))
         for waiter in asking:
             self._waiting[self._core.barrier()] = waiter
-        self._work()
 
     def _synced(self, zxid: int, error: Exception | None) -> None:
         if self._failed:
@@ -284,7 +285,7 @@ class Zab:
                 self._committer.kick()
             # Not zxid: what was on disk when that sync ended may have been cut off since.
             self._core.synced(self._log.durable_zxid)
-            self._work()
+            self._stir()
         else:
             self._fail(error)
 
@@ -305,11 +306,20 @@ class Zab:
         self._channel.drop_all()
         self._work()
 
+    def _stir(self) -> None:
+        """Work once for all that comes in this turn of the loop: clients, peers, the disk."""
+        if not self._stirred:
+            self._stirred = True
+            self._loop.call_soon(self._work)
+
     def _work(self) -> None:
         """Do what the core wants done, in its order; then apply what is committed."""
+        self._stirred = False
         if self._failed or self._held is not None:
             return
         core = self._core
+        if core.serving and (self._batch or self._asking):
+            self._ask()
         while ready := core.take():
             for note in ready.notes:
                 log.info("%s", note)

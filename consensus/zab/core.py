@@ -94,7 +94,9 @@ class Core:
         """What is to be done now."""
         if self.leader is not None:
             self.leader.flush()
-        ready, self.server.ready = self.server.ready, Ready()
+        ready = self.server.ready
+        if ready:
+            self.server.ready = Ready()
         return ready
 
     # inputs

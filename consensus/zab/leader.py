@@ -152,7 +152,7 @@ class Leader:
         learner.heard = 0
         match message:
             case Ack():
-                self._acked(sid, learner, message.zxid)
+                self._acked(learner, message.zxid)
             case Forward():
                 self.propose(sid, message.first, list(message.txns))
             case Pong():
@@ -379,13 +379,17 @@ class Leader:
                 self._feed(sid, learner)
 
     def _feed(self, sid: int, learner: Learner) -> None:
-        """Go on with a learner's stream, as far as its window allows."""
-        last = self._server.history.last
+        """Go on with a learner's stream, as far as its window allows.
+
+        While a batch is on its way to this disk and to the learner's, what comes meanwhile goes
+        together behind it: earlier it could not be written either."""
+        server = self._server
+        last = server.history.last
         while learner.under_way < _WINDOW:
             if learner.next >= self._beginning and not learner.announced:
                 learner.announced = True
                 self._server.send(sid, NewLeader(learner.link, self.epoch))
-            if learner.next >= last:
+            if learner.next >= last or (learner.sent and server.synced < learner.next):
                 break
             if learner.next < self._recent_after:
                 if not learner.fetching:
@@ -430,13 +434,11 @@ class Leader:
         learner.told = max(learner.told, commit)
         self._server.send(sid, Propose(learner.link, after, records, commit, tuple(own)))
 
-    def _acked(self, sid: int, learner: Learner, zxid: int) -> None:
+    def _acked(self, learner: Learner, zxid: int) -> None:
         learner.acked = max(learner.acked, zxid)
         while learner.sent and learner.sent[0][0] <= zxid:
             learner.under_way -= learner.sent.popleft()[1]
         self._commit()
-        if not learner.fetching and learner.streaming:
-            self._feed(sid, learner)
 
     def _commit(self) -> None:
         """Whatever a majority has on disk is committed; and with it all that came before."""

@@ -53,4 +53,17 @@ class Ready:
     """Peers whose connection is to be closed."""
 
     def __bool__(self) -> bool:
-        return any(value not in (None, []) for value in map(self.__getattribute__, self.__slots__))
+        return bool(
+            self.append
+            or self.notes
+            or self.messages
+            or self.own
+            or self.promises is not None
+            or self.truncate is not None
+            or self.restore is not None
+            or self.read
+            or self.snapshots
+            or self.refused
+            or self.barriers
+            or self.drop
+        )

@@ -1,18 +1,20 @@
-"""Bugs to plant into the core or its disk, of kinds that real servers had, to see that they are found."""
+"""Bugs to plant around the core, of kinds that real servers had, to see that they are found.
+
+Not into its classes: where those are compiled, nothing can take the place of a method.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Final
 from unittest import mock
 
-from znoded.consensus.zab.history import History, epoch_of
-from znoded.consensus.zab.leader import Leader
-from znoded.consensus.zab.messages import Record, Tail
-from znoded.consensus.zab.server import Phase
+from znoded.consensus.zab.messages import AckEpoch, Message, Record
 
 from .node import Node
+from .told import Piece
 
 
 def _ack_before_sync() -> AbstractContextManager[object]:
@@ -35,22 +37,28 @@ def _forgotten_promises() -> AbstractContextManager[object]:
 
 
 def _no_majority() -> AbstractContextManager[object]:
-    def commit(self: Leader) -> None:
-        server = self._server
-        if self.phase is Phase.BROADCAST:
-            server.commit = max(server.commit, server.synced)
+    hear = Node.hear_of_sync
 
-    return mock.patch.object(Leader, "_commit", commit)
+    def alone(self: Node) -> None:
+        hear(self)
+        if self.core is not None and self.core.leader is not None and self.core.leader.serving:
+            self.core.server.commit = max(self.core.server.commit, self.core.server.synced)
+            self.work()
+
+    return mock.patch.object(Node, "hear_of_sync", alone)
 
 
 def _wrong_point() -> AbstractContextManager[object]:
-    common = History.common
+    receive = Node.receive
 
-    def late(self: History, other: Iterable[Tail]) -> int:
-        zxid = common(self, other)
-        return zxid + 1 if zxid and epoch_of(self.last) == epoch_of(zxid) and zxid < self.last else zxid
+    def late(self: Node, origin: int, message: Message | Piece) -> None:
+        """A learner seems to hold one record more than it does."""
+        if isinstance(message, AckEpoch) and message.tails:
+            epoch, zxid = message.tails[-1]
+            message = replace(message, tails=(*message.tails[:-1], (epoch, zxid + 1)))
+        receive(self, origin, message)
 
-    return mock.patch.object(History, "common", late)
+    return mock.patch.object(Node, "receive", late)
 
 
 FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
