@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import struct
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic, time
@@ -163,7 +164,7 @@ class Sessions:
         since, self._told = self._told, monotonic()
         heard = self.leases.heard_since(since)
         if heard:
-            self._consensus.to_leader(b"".join(map(LONG.pack, heard)))
+            self._consensus.to_leader(struct.pack(f">{len(heard)}q", *heard))
 
     def changed(self, changes: list[tuple[Session | None, int]], now: float) -> list[Connection]:
         """Follow what transactions did (storage.writes.Writes.sessions); now is monotonic. Returns the

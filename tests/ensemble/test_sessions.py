@@ -1,192 +1,158 @@
-"""A session is the ensemble's, not a server's: it outlives the server that a client talks to."""
+"""Sessions of an ensemble, by real processes: they move, are kept alive by any server, and expire once."""
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from queue import Queue
-from typing import Any
+import urllib.request
+from collections.abc import Iterator
+from json import loads
 
 import pytest
-from kazoo.client import KazooClient, KazooState
+from kazoo.client import KazooClient, KeeperState
+from kazoo.exceptions import NotReadOnlyCallError
 
 from ..daemons import until
-from ..zookeeper.raw import (
-    EVENTS,
-    SET_WATCHES,
-    Closed,
-    Connection,
-    Event,
-    Granted,
-    Op,
-    Reply,
-    blob,
-    blobs,
-    bool_,
-    int_,
-    long,
-    text,
-)
-from .ensemble import Ensemble, asked, connected, serving, word
+from ..zookeeper.raw import Closed, Connection, Granted, Op, Reader, Reply, blob, bool_, int_, text
+from .ensemble import SETTINGS, Ensemble, asked, connected, word
 from .load import OPEN
 
-NO_NODE, SESSION_MOVED = -101, -118
-WAIT = 20
-"""Seconds for what must happen."""
+EPHEMERAL = int_(1)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
-    with serving(Ensemble(tmp_path_factory.mktemp("ensemble"), observers=1)) as ensemble:
+    settings = f"{SETTINGS}readonlymode.enabled=true\n"
+    ensemble = Ensemble(tmp_path_factory.mktemp("sessions"), settings=settings)
+    try:
+        ensemble.start()
         yield ensemble
+    finally:
+        ensemble.kill()
 
 
 @pytest.fixture
 def ensemble(shared: Ensemble) -> Ensemble:
-    """Three servers and an observer, all of which serve."""
     shared.heal()
     return shared
 
 
-Connect = Callable[..., Any]
+def begun(ensemble: Ensemble, sid: int, timeout: int = 10_000) -> tuple[Connection, Granted]:
+    connection = Connection.open(ensemble.servers[sid].address)
+    granted = connection.connect(timeout, 0, bytes(16), 0)
+    assert isinstance(granted, Granted) and granted.timeout
+    return connection, granted
 
 
-@pytest.fixture
-def connect(ensemble: Ensemble) -> Iterator[Connect]:
-    """Makes clients of all servers, or of one."""
-    clients: list[Any] = []
+def moved(ensemble: Ensemble, sid: int, session: Granted, timeout: int = 10_000) -> Connection:
+    connection = Connection.open(ensemble.servers[sid].address)
+    granted = connection.connect(timeout, session.session, session.password, 0)
+    assert isinstance(granted, Granted) and granted.session == session.session
+    return connection
 
-    def new(of: int | None = None, timeout: float = 10) -> Any:
-        hosts = ensemble.hosts if of is None else "{}:{}".format(*ensemble.servers[of].address)
-        client = KazooClient(hosts, timeout=timeout)
-        clients.append(client)
-        client.start(WAIT)
-        return client
 
-    yield new
+def create(path: str, flags: bytes = int_(0)) -> bytes:
+    return text(path) + blob(b"") + OPEN + flags
+
+
+def owner(ensemble: Ensemble, sid: int, path: str) -> int | None:
+    """Whose ephemeral a znode is, as a server tells after a sync; None if it is gone."""
+    connection = connected(ensemble.servers[sid].address)
+    try:
+        asked(connection, Op.sync, text("/"))
+        reply = asked(connection, Op.exists, text(path) + bool_(False))
+        return None if reply.err else Reader(reply.body).stat().ephemeralOwner
+    finally:
+        connection.drop()
+
+
+def test_a_session_moves_with_its_ephemerals_and_its_old_connection_is_closed(ensemble: Ensemble) -> None:
+    old, session = begun(ensemble, 1)
+    assert asked(old, Op.create, create("/moves", EPHEMERAL)).err == 0
+    for sid in (2, 3, 1):
+        new = moved(ensemble, sid, session)
+        assert old.read() == Closed()
+        assert owner(ensemble, sid % 3 + 1, "/moves") == session.session
+        old = new
+    assert asked(old, Op.close).err == 0
+    assert owner(ensemble, 2, "/moves") is None
+
+
+def test_requests_in_one_packet_see_what_came_before_them_on_a_follower(ensemble: Ensemble) -> None:
+    connection, _ = begun(ensemble, ensemble.followers()[0])
+    for number in range(50):
+        path = text(f"/piped-{number}")
+        connection.send(Op.create, create(f"/piped-{number}"))
+        connection.send(Op.getData, path + bool_(False))
+        connection.send(Op.setData, path + blob(b"2") + int_(0))
+        connection.send(Op.sync, path)
+        connection.send(Op.getData, path + bool_(False))
+    replies = [connection.read() for _ in range(250)]
+    assert all(isinstance(reply, Reply) and reply.err == 0 for reply in replies)
+    data = [Reader(reply.body).blob() for reply in replies if isinstance(reply, Reply)]
+    assert data[1::5] == [b""] * 50
+    assert data[4::5] == [b"2"] * 50
+    connection.drop()
+
+
+def test_a_session_on_a_follower_lives_by_its_pings_and_expires_without(ensemble: Ensemble) -> None:
+    connection, session = begun(ensemble, ensemble.followers()[0], 1500)
+    assert asked(connection, Op.create, create("/lives", EPHEMERAL)).err == 0
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        asked(connection, Op.ping)
+        time.sleep(0.2)
+    assert owner(ensemble, ensemble.leader(), "/lives") == session.session
+    until(lambda: owner(ensemble, 1, "/lives") is None, "the expiry")
+    assert connection.read() == Closed()
+
+
+def test_sessions_outlive_their_leader(ensemble: Ensemble) -> None:
+    leader = ensemble.leader()
+    connection, session = begun(ensemble, leader, 4000)
+    assert asked(connection, Op.create, create("/outlives", EPHEMERAL)).err == 0
+    ensemble.servers[leader].kill()
+    other = ensemble.leader()
+    assert asked(moved(ensemble, other, session, 4000), Op.close).err == 0
+    assert owner(ensemble, other, "/outlives") is None
+
+
+def test_a_session_by_http_is_every_server_s(ensemble: Ensemble) -> None:
+    def ask(sid: int, method: str, path: str) -> tuple[int, bytes]:
+        host, port = ensemble.servers[sid].address
+        request = urllib.request.Request(f"http://{host}:{port}{path}", method=method, data=b"" or None)
+        if method == "POST":
+            request.data = b""
+            request.add_header("Content-Type", "application/octet-stream")
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read()
+
+    uuid = loads(ask(1, "POST", "/sessions/v1?op=create&expire=2")[1])["id"]
+    path = f"/znodes/v1/?op=create&name=by-http&ephemeral=true&session={uuid}"
+    assert ask(2, "POST", path)[0] == 201
+    for sid in (3, 2, 1, 3, 2, 1, 3, 2, 1):
+        time.sleep(0.3)
+        assert ask(sid, "PUT", f"/sessions/v1/{uuid}")[0] == 200
+    assert owner(ensemble, 2, "/by-http") is not None
+    assert ask(3, "DELETE", f"/sessions/v1/{uuid}")[0] == 204
+    assert owner(ensemble, 1, "/by-http") is None
+
+
+def test_a_server_without_a_majority_serves_reads_to_who_asks_for_that(ensemble: Ensemble) -> None:
+    client = KazooClient("{}:{}".format(*ensemble.servers[1].address), read_only=True, timeout=20)
+    client.start()
+    client.create("/kept", b"data", ephemeral=True)
+    session = client.client_id
+    for sid in (2, 3):
+        ensemble.servers[sid].kill()
+    until(lambda: client.client_state == KeeperState.CONNECTED_RO, "reads without a majority")
+    assert client.get("/kept")[0] == b"data"
+    with pytest.raises(NotReadOnlyCallError):
+        client.create("/refused")
+    assert word(ensemble.servers[1].address, "isro") == "ro"
     ensemble.heal()
-    for client in clients:
-        client.stop()
-        client.close()
-
-
-def server_of(ensemble: Ensemble, client: Any) -> int:
-    """The server that has a client's connection."""
-    session = f"sid={client.client_id[0]:#x},"
-    (found,) = [sid for sid, server in ensemble.servers.items() if session in word(server.address, "cons")]
-    return found
-
-
-def move_away(ensemble: Ensemble, client: Any) -> int:
-    """Kill the server that a client talks to, and wait until it talks to another; which one that was."""
-    states: Queue[str] = Queue()
-    client.add_listener(states.put)
-    killed = server_of(ensemble, client)
-    ensemble.servers[killed].kill()
-    assert states.get(timeout=WAIT) == KazooState.SUSPENDED
-    assert states.get(timeout=WAIT) == KazooState.CONNECTED
-    client.remove_listener(states.put)
-    return killed
-
-
-@pytest.mark.parametrize("first", range(1, 5))
-def test_it_moves_with_its_ephemerals_wherever_it_began(
-    ensemble: Ensemble, connect: Connect, first: int
-) -> None:
-    client = connect(first)
-    client.set_hosts(ensemble.hosts)
-    session = client.client_id[0]
-    path = client.create("/ephemeral-", b"x", ephemeral=True, sequence=True)
-    move_away(ensemble, client)
-    assert client.client_id[0] == session
-    assert client.get(path)[1].ephemeralOwner == session
-    client.set(path, b"y")
-    ensemble.heal()
-    found = ensemble.assert_same_trees()[path]
-    assert (found.data, found.stat.ephemeralOwner) == (b"y", session)
-
-
-def test_kazoo_s_watches_go_on_after_it_moved(ensemble: Ensemble, connect: Connect) -> None:
-    client, other = connect(), connect()
-    client.create("/watched")
-    children: Queue[list[str]] = Queue()
-    client.ChildrenWatch("/watched", children.put)
-    assert children.get(timeout=WAIT) == []
-    move_away(ensemble, client)
-    other.retry(other.create, "/watched/one")
-    told = children.get(timeout=WAIT)
-    assert (told or children.get(timeout=WAIT)) == ["one"]  # it reads anew when it is connected again
-
-
-def test_watches_are_set_again_on_another_server(ensemble: Ensemble) -> None:
-    """They tell at once of what happened meanwhile, and of the rest when it happens."""
-    old, new = ensemble.followers()
-    client, other = (connected(ensemble.servers[sid].address) for sid in (old, new))
-    for path in ("/changed", "/later"):
-        assert asked(other, Op.create, text(path) + blob(b"") + OPEN + int_(0)).err == 0
-        asked(client, Op.sync, text(path))
-        seen = asked(client, Op.getData, text(path) + bool_(True)).zxid
-    asked(client, Op.exists, text("/made") + bool_(True))
-    ensemble.servers[old].kill()
-    assert asked(other, Op.setData, text("/changed") + blob(b"x") + int_(-1)).err == 0
-    moved = Connection.open(ensemble.servers[new].address)
-    granted = moved.connect(10_000, client.session, client.password, seen)
-    assert isinstance(granted, Granted) and granted.session == client.session
-    watches = blobs([b"/changed", b"/later"]) + blobs([b"/made"]) + blobs([])
-    moved.send(Op.setWatches, long(seen) + watches, xid=SET_WATCHES)
-    event, reply = moved.read(), moved.read()
-    assert isinstance(event, Event) and (EVENTS[event.type], event.path) == ("NodeDataChanged", "/changed")
-    assert isinstance(reply, Reply) and (reply.xid, reply.err) == (SET_WATCHES, 0)
-    assert asked(other, Op.setData, text("/later") + blob(b"x") + int_(-1)).err == 0
-    assert asked(other, Op.create, text("/made") + blob(b"") + OPEN + int_(0)).err == 0
-    told = [moved.read(), moved.read()]
-    assert [(EVENTS[one.type], one.path) for one in told if isinstance(one, Event)] == [
-        ("NodeDataChanged", "/later"),
-        ("NodeCreated", "/made"),
-    ]
-
-
-def test_pings_alone_keep_it_alive_through_any_server(ensemble: Ensemble, connect: Connect) -> None:
-    """Only the leader expires sessions; the others tell it whom they heard."""
-    states: list[str] = []
-    clients = [connect(sid, timeout=1) for sid in ensemble.servers]
-    for client in clients:
-        client.create("/pinging-", ephemeral=True, sequence=True)
-        client.add_listener(states.append)
-    time.sleep(2.5)
-    assert states == []
-    owners = {
-        node.stat.ephemeralOwner for path, node in ensemble.assert_same_trees().items() if "pinging" in path
-    }
-    assert owners == {client.client_id[0] for client in clients}
-
-
-def test_what_a_frozen_server_was_sent_is_not_done_after_what_came_later(ensemble: Ensemble) -> None:
-    old, new = ensemble.followers()
-    client = connected(ensemble.servers[old].address)
-    assert asked(client, Op.create, text("/ordered") + blob(b"") + OPEN + int_(0)).err == 0
-    ensemble.servers[old].signal(signal.SIGSTOP)
-    client.send(Op.setData, text("/ordered") + blob(b"sooner") + int_(-1))
-    moved = Connection.open(ensemble.servers[new].address)
-    granted = moved.connect(10_000, client.session, client.password, 0)
-    assert isinstance(granted, Granted) and granted.session == client.session
-    assert asked(moved, Op.setData, text("/ordered") + blob(b"later") + int_(-1)).err == 0
-    ensemble.servers[old].signal(signal.SIGCONT)
-    while (answer := client.read()) != Closed():
-        assert isinstance(answer, Reply) and answer.err == SESSION_MOVED
-    node = ensemble.assert_same_trees()["/ordered"]
-    assert (node.data, node.stat.version) == (b"later", 1)
-
-
-def test_one_that_is_silent_expires_though_its_server_is_dead(ensemble: Ensemble) -> None:
-    client = connected(ensemble.servers[ensemble.leader()].address, timeout=1000)
-    assert asked(client, Op.create, text("/silent") + blob(b"") + OPEN + int_(1)).err == 0
-    ensemble.servers[ensemble.leader()].kill()
-    other = next(server for server in ensemble.servers.values() if server.running)
-    until(lambda: "Mode" in word(other.address, "srvr"), "another leader")
-    watching = connected(other.address)
-    there = text("/silent") + bool_(False)
-    until(lambda: asked(watching, Op.exists, there).err == NO_NODE, "the end of the session")
-    ensemble.heal()
-    assert "/silent" not in ensemble.assert_same_trees()
+    until(lambda: client.client_state == KeeperState.CONNECTED, "writes again")
+    assert client.client_id == session
+    assert client.create("/taken")
+    assert client.get("/kept")[0] == b"data"
+    client.stop()
+    client.close()
