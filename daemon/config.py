@@ -355,6 +355,10 @@ def _check_quorum(settings: Settings, config: Config) -> None:
             f"{remote[0].host} is not loopback: name a file with a secret that all servers share in"
             f" quorum.secretFile, or say {key}=true where no stranger can reach the quorum ports",
         )
+    if remote and config.client_port is not None and is_loopback(config.client_address):
+        settings.warning(
+            "clientPortAddress", f"is {config.client_address}: clients on other hosts can't reach this server"
+        )
 
 
 def _check_ports(settings: Settings, config: Config, me: Server | None) -> None:

@@ -456,15 +456,20 @@ class TestEnsemble:
         text = "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.2=one:2:3\nserver.3=one:4:5" + OPEN
         assert faults(home, text) == [(3, "server.1"), (4, "server.2")]
 
+    def test_peers_elsewhere_and_clients_here_alone_are_worth_a_word(self, home: Path) -> None:
+        (home / "data" / "myid").write_text("1")
+        assert warnings(home, f"clientPortAddress=0.0.0.0{ENSEMBLE}") == []
+        assert warnings(home, ENSEMBLE) == [(None, "clientPortAddress")]
+
     def test_observers_alone_are_no_ensemble(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
         assert faults(home, "initLimit=1\nsyncLimit=1\nserver.1=one:1:2:observer" + OPEN) == [(3, "server.1")]
 
     def test_an_even_number_of_participants_is_pointed_out(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
-        assert warnings(home, "initLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2" + OPEN) == [
-            (3, "server.1")
-        ]
+        assert warnings(
+            home, "initLimit=1\nsyncLimit=1\nserver.1=a:1:2;0.0.0.0:2181\nserver.2=b:1:2" + OPEN
+        ) == [(3, "server.1")]
 
     def test_limits_are_needed(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from znoded.consensus.contract import Peer, Role, Status
 from znoded.daemon.view import View
 from znoded.storage import ops
 from znoded.storage.acl import READ, WRITE, Acl, encode
 from znoded.storage.jute import INT, LONG, pack_buffer
 from znoded.storage.state import OPEN_ACL_WIRE
 
-from .core import Clock, Core, Ear
+from .core import Clock, Core, Ear, Steps
 
 
 @pytest.fixture
@@ -32,6 +33,54 @@ def ear(core: Core) -> Ear:
 
 def made(path: bytes, flags: int) -> bytes:
     return pack_buffer(path) + pack_buffer(b"data") + OPEN_ACL_WIRE + INT.pack(flags)
+
+
+class Fifth(Steps):
+    """A backend that follows server 2 in epoch 5, until it has lost it."""
+
+    led = True
+
+    @property
+    def status(self) -> Status:
+        if not self.led:
+            return Status(Role.LOOKING, 0, 2, (), 0, "election")
+        return Status(Role.FOLLOWER, 5, 2, (Peer(2, False, True, 10),), 3, "broadcast")
+
+
+class TestEnsemble:
+    @pytest.fixture
+    def steps(self) -> Fifth:
+        return Fifth()
+
+    @pytest.fixture
+    def member(self, tmp_path: Path, steps: Fifth) -> View:
+        (tmp_path / "myid").write_text("1")
+        members = {"server.1": "127.0.0.1:11:12", "server.2": "[::1]:21:22:observer;2181"}
+        core = Core(tmp_path, Clock(), members | {"initLimit": "5", "syncLimit": "2"}, steps)
+        return View(core.server, tmp_path, ())
+
+    def test_a_standalone_server_has_none(self, view: View) -> None:
+        assert view.ensemble is None
+        assert view.standing == "standalone"
+        assert not [name for name in view.config if name.startswith("server.")]
+
+    def test_what_a_member_is(self, member: View) -> None:
+        assert member.standing == "follower of server 2 in epoch 5"
+        ensemble = member.ensemble
+        assert ensemble is not None
+        assert (ensemble.me, ensemble.leader, ensemble.leads, ensemble.lag) == (1, 2, False, 3)
+        assert [peer.id for peer in ensemble.peers] == [2]
+
+    def test_who_was_tried_last_leads_nobody(self, member: View, steps: Fifth) -> None:
+        steps.led = False
+        assert member.standing == "looking for a leader"
+        assert member.ensemble is not None
+        assert member.ensemble.leader is None
+
+    def test_the_members_as_configured(self, member: View) -> None:
+        assert member.config["server.1"] == "127.0.0.1:11:12:participant"
+        assert member.config["server.2"] == "[::1]:21:22:observer;0.0.0.0:2181"
+        assert (member.config["init_limit"], member.config["sync_limit"]) == (5, 2)
 
 
 def test_what_is_not_there(view: View) -> None:
