@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,7 @@ class Load:
 
 
 class Generator:
-    """A built load generator, which puts load on a server on loopback."""
+    """A built load generator, which puts load on servers on loopback."""
 
     def __init__(self, directory: Path) -> None:
         """directory: where the program is built."""
@@ -52,9 +53,15 @@ class Generator:
                 f"{source} can't be built; is libc6-dev installed?\n{done.stderr.strip()}"
             )
 
-    def run(self, port: int, operation: str, connections: int, depth: int, *more: str) -> Load:
-        """Run once; more: load.c's other arguments. Raises LoadError if it ends early."""
-        command = [f"{self._program}", "-s", f"127.0.0.1:{port}", "-o", operation, "-v", f"{VALUE}"]
+    def run(
+        self, ports: int | Sequence[int], operation: str, connections: int, depth: int, *more: str
+    ) -> Load:
+        """Run once, on one server or dealt out to several; more: load.c's other arguments.
+
+        Raises LoadError if it ends early."""
+        each = (ports,) if isinstance(ports, int) else ports
+        servers = ",".join(f"127.0.0.1:{port}" for port in each)
+        command = [f"{self._program}", "-s", servers, "-o", operation, "-v", f"{VALUE}"]
         command += ["-c", f"{connections}", "-d", f"{depth}", *more]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -18,3 +18,5 @@ class Plan:
     """How many a restart finds."""
     idle: float
     """Before an idle server's memory is looked at."""
+    failovers: int
+    """How often an ensemble loses its leader."""

@@ -13,15 +13,19 @@ from typing import Final, TextIO
 
 import click
 
-from . import http, machine, memory, speed, websocket
+from . import ensemble, http, machine, memory, speed, websocket
 from .etcd import ETCD
 from .load import VALUE, Generator
 from .plan import Plan
 from .servers import ZNODED, ZOOKEEPER, Contender, Server
-from .tables import memory_table, speed_table
+from .tables import failover_table, memory_table, speed_table
 
 _MEMORY: Final = "memory"
-_NAMES: Final = (*(row.name for row in (*speed.ROWS, *http.ROWS, *websocket.ROWS)), _MEMORY)
+_NAMES: Final = (
+    *(row.name for row in (*speed.ROWS, *http.ROWS, *websocket.ROWS, *ensemble.ROWS)),
+    ensemble.FAILOVER,
+    _MEMORY,
+)
 
 
 def _chosen(_context: click.Context, _parameter: click.Parameter, wanted: str) -> frozenset[str]:
@@ -61,19 +65,21 @@ def main(
 
     The rows are get-16x1 (16 connections with 1 request in flight on each), get-64x10, set-16x1, set-64x10,
     create-64x10, mixed-64x10 (9 gets to 1 set), http-put-64x1 and http-get-64x1 (beside etcd, by wrk),
-    ws-get-16x10 and ws-set-16x10 (over the WebSocket, beside nothing), and memory (starts, restarts and
-    memory).
+    ws-get-16x10 and ws-set-16x10 (over the WebSocket, beside nothing), 3-get-16x1 and so on (three servers
+    beside three of ZooKeeper), 3-failover (their leader killed), and memory (starts, restarts and memory).
     """
     # So that all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    plan = Plan(rounds, seconds, warm_up=5, znodes=1_000_000, idle=5)
+    plan = Plan(rounds, seconds, warm_up=5, znodes=1_000_000, idle=5, failovers=20)
     if quick:
-        plan = Plan(rounds=1, seconds=1, warm_up=1, znodes=20_000, idle=1)
+        plan = Plan(rounds=1, seconds=1, warm_up=1, znodes=20_000, idle=1, failovers=2)
     loads = [row for row in speed.ROWS if row.name in rows]
     http_loads = [row for row in http.ROWS if row.name in rows]
     if http_loads and _lacks(http.missing()):
         http_loads = []
-    contenders = _present(ZNODED, ZOOKEEPER) if loads or _MEMORY in rows else []
+    three_loads = [row for row in ensemble.ROWS if row.name in rows]
+    three = three_loads or ensemble.FAILOVER in rows
+    contenders = _present(ZNODED, ZOOKEEPER) if loads or three or _MEMORY in rows else []
     http_contenders = _present(ZNODED, ETCD) if http_loads else []
     ws_loads = [row for row in websocket.ROWS if row.name in rows]
     ws_contenders = [ZNODED] if ws_loads else []
@@ -85,9 +91,12 @@ def main(
 
     outcomes: list[list[speed.Outcome]] = []
     figures: dict[str, memory.Figures] = {}
+    failovers: dict[str, list[float]] = {}
     every = dict.fromkeys((*contenders, *http_contenders, *ws_contenders))
     steps = speed.steps(loads, len(contenders), plan) + speed.steps(http_loads, len(http_contenders), plan)
     steps += speed.steps(ws_loads, len(ws_contenders), plan)
+    steps += speed.steps(three_loads, len(contenders), plan)
+    steps += plan.failovers * len(contenders) * (ensemble.FAILOVER in rows)
     steps += len(every) + len(contenders) * memory.STEPS * (_MEMORY in rows)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="znoded-bench-", dir=data)))
@@ -100,7 +109,7 @@ def main(
             bar.update(1, what)
 
         def in_turn(
-            group: str, contenders: list[Contender], rows: list[speed.Row], driver: speed.Driver
+            group: str, contenders: list[Contender], rows: list[speed.Row], driver: speed.Driver[Server]
         ) -> None:
             with ExitStack() as running:
                 servers = [
@@ -123,6 +132,20 @@ def main(
             in_turn("http", http_contenders, http_loads, http.Wrk(generator))
         if ws_loads:
             in_turn("ws", ws_contenders, ws_loads, websocket.OverWebSocket(generator))
+        if three:
+            with ExitStack() as running:
+                ensembles = [
+                    running.enter_context(ensemble.Ensemble(contender, scratch / f"{contender.name}-three"))
+                    for contender in contenders
+                ]
+                for one in ensembles:
+                    one.start()
+                if three_loads:
+                    driver = ensemble.OverAll(generator)
+                    outcomes.append(list(speed.measure(three_loads, ensembles, driver, plan, step)))
+                if ensemble.FAILOVER in rows:
+                    for one in ensembles:
+                        failovers[one.name] = ensemble.failover(one, plan.failovers, step)
         if _MEMORY in rows:
             for contender in contenders:
                 figures[contender.name] = memory.measure(
@@ -132,6 +155,8 @@ def main(
         click.echo(f"{name:12} {value}")
     for group in outcomes:
         click.echo(f"\n{speed_table(group)}")
+    if failovers:
+        click.echo(f"\n{failover_table(failovers)}")
     if figures:
         click.echo(f"\n{memory_table(figures)}\nfull: {plan.znodes:,} znodes of {VALUE} bytes")
     if quick:
@@ -142,6 +167,7 @@ def main(
             "machine": about,
             "plan": asdict(plan),
             "speed": [asdict(outcome) for group in outcomes for outcome in group],
+            "failover": failovers,
             "memory": {name: asdict(one) for name, one in figures.items()},
         }
         json.dump(everything, report, indent=2)

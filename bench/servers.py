@@ -40,7 +40,7 @@ log4j.appender.C.layout.ConversionPattern=%m%n
 """
 
 # protocol version, last zxid, timeout, session id, password, read-only
-_CONNECT: Final = struct.Struct(">iqiqi16s?").pack(0, 0, 30_000, 0, 16, bytes(16), False)
+CONNECT: Final = struct.Struct(">iqiqi16s?").pack(0, 0, 30_000, 0, 16, bytes(16), False)
 _GET_DATA: Final = 4
 _CLOSE: Final = -11
 
@@ -92,12 +92,13 @@ class Server:
     def __init__(self, contender: Contender, directory: Path) -> None:
         """directory: made if missing; data that a server before left there is taken up."""
         self.name = contender.name
-        self.port = _free_port()
+        self.port = free_port()
         self._contender = contender
         (directory / "data").mkdir(parents=True, exist_ok=True)
         self._command = contender.command(directory, self.port)
         self._log = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -110,14 +111,24 @@ class Server:
         self.end(signal.SIGKILL)
 
     def start(self, path: bytes = b"/zookeeper", length: int = 0) -> float:
-        """Start, and read a znode as soon as that is answered; the seconds it took.
+        """Start, and read a znode as soon as that is answered; the seconds it took; as wait()."""
+        self.launch()
+        return self.wait(path, length)
+
+    def launch(self) -> None:
+        """Start."""
+        with self._log.open("ab") as log:
+            self._began = time.perf_counter()
+            # In a session of its own: Ctrl-C is the bench's to act on.
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self, path: bytes = b"/zookeeper", length: int = 0) -> float:
+        """Read a znode as soon as that is answered; the seconds since the start.
 
         length: that of the value that is expected. Raises click.ClickException if there is no answer.
         """
-        with self._log.open("ab") as log:
-            began = time.perf_counter()
-            # In a session of its own: Ctrl-C is the bench's to act on.
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+        assert self._process is not None
+        began = self._began
         while True:
             # ZooKeeper takes connections before it is up, and some of them it never answers: they must not
             # hold the next try up, nor may a slow server be given up too soon.
@@ -181,7 +192,7 @@ def _read(port: int, path: bytes, patience: float) -> bytes:
                 raise ConnectionError("closed")
             return reply
 
-        ask(_CONNECT)
+        ask(CONNECT)
         reply = ask(struct.pack(f">iii{len(path)}s?", 1, _GET_DATA, len(path), path, False))
         (error,) = struct.unpack_from(">i", reply, 12)
         if error:
@@ -209,7 +220,7 @@ ZNODED: Final = Contender("znoded", _znoded, _read, _version, lambda: None)
 ZOOKEEPER: Final = Contender("ZooKeeper", _zookeeper, _read, _version, _zookeeper_missing)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """One that no connection is given for its own end: such a one might take it between two starts."""
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:

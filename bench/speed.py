@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from .load import Generator, Load
 from .plan import Plan
@@ -49,10 +49,20 @@ class Outcome:
     loads: dict[str, list[Load]]
 
 
-class Driver(Protocol):
+class Named(Protocol):
+    """What is measured: a server, or an ensemble of them."""
+
+    name: str
+
+
+Target = TypeVar("Target", bound=Named)
+_Driven = TypeVar("_Driven", bound=Named, contravariant=True)
+
+
+class Driver(Protocol[_Driven]):
     """Puts load on servers that speak one protocol."""
 
-    def drive(self, server: Server, row: Row, warm_up: float, seconds: float) -> Load:
+    def drive(self, server: _Driven, row: Row, warm_up: float, seconds: float) -> Load:
         """Put a row's load on it: for so many seconds uncounted, then for so many more."""
         ...
 
@@ -76,8 +86,8 @@ def steps(rows: Sequence[Row], servers: int, plan: Plan) -> int:
 
 def measure(
     rows: Sequence[Row],
-    servers: Sequence[Server],
-    driver: Driver,
+    servers: Sequence[Target],
+    driver: Driver[Target],
     plan: Plan,
     step: Callable[[str], None],
 ) -> Iterator[Outcome]:

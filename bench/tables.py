@@ -68,6 +68,18 @@ def memory_table(figures: dict[str, Figures]) -> str:
     return _aligned(lines)
 
 
+def failover_table(taken: dict[str, list[float]]) -> str:
+    """Milliseconds from a leader's kill to a client's next write, by each ensemble's name."""
+    lines = [["leader killed, ms until the next write", *taken, "goal"]]
+    for what, of, goal in (("median", median, 300), ("worst", max, 1000)):
+        values = [1000 * of(times) for times in taken.values()]
+        cells = [f"{value:.0f}" for value in values]
+        lines.append(
+            [f"{what} of {len(next(iter(taken.values())))}", *cells, _goal("≤", goal, "", values[0] <= goal)]
+        )
+    return _aligned(lines)
+
+
 def _load_cells(loads: Sequence[Load]) -> list[str]:
     rates = [load.per_second for load in loads]
     spread = f"±{(max(rates) - min(rates)) / 2 / median(rates):.0%}" if len(rates) > 1 else _NONE
