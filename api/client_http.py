@@ -123,7 +123,8 @@ class _Whole(web.StreamResponse):
             head.append(f"Content-Type: {answer.kind}\r\n")
         for name, value in answer.headers.items():
             head.append(f"{name}: {value}\r\n")
-        if answer.status != _NO_CONTENT:
+        is_head = request.method == "HEAD"
+        if answer.status != _NO_CONTENT and not is_head:  # to HEAD, it would have to be GET's
             head.append(f"Content-Length: {len(body)}\r\n")
         if not self._keeps:
             head.append("Connection: close\r\n")
@@ -131,7 +132,7 @@ class _Whole(web.StreamResponse):
             head.append("Connection: keep-alive\r\n")
         head.append(_end_of_head(int(time())))
         self._bytes = "".join(head).encode()
-        if request.method != "HEAD":
+        if not is_head:
             self._bytes += body
 
     @property

@@ -99,6 +99,11 @@ class TestHead:
         assert rest.ask("HEAD", f"/znodes/v1{top}", None, accept).status == 204
         assert rest.ask("HEAD", f"/znodes/v1{top}/a").status == 404
 
+    def test_it_tells_no_length_as_that_would_be_a_get_s(self, rest: Rest, top: str) -> None:
+        for target in (f"/znodes/v1{top}", f"/znodes/v1{top}/a", "/openapi.json"):
+            answer = rest.ask("HEAD", target)
+            assert ("content-length" in answer.headers, answer.body) == (False, b"")
+
 
 class TestPut:
     def test_it_sets_and_tells_the_stat(self, rest: Rest, top: str) -> None:
