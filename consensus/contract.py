@@ -116,6 +116,11 @@ class Replica(Protocol):
         ...
 
     @property
+    def size(self) -> int:
+        """Bytes of the state, roughly."""
+        ...
+
+    @property
     def generation(self) -> int:
         """The highest generation in the state."""
         ...

@@ -59,6 +59,8 @@ _BROKEN_STATE: Final = 70
 """The exit status when a transaction could not be applied (sysexits.h: EX_SOFTWARE)."""
 _ELECTION: Final = 2.0
 """Seconds that one may take."""
+_RECORD: Final = 100
+"""Bytes that a znode takes besides its path and data."""
 _QUIET: Final = 60.0
 """Seconds between two log lines about quotas."""
 _BROKEN: Final = (Malformed, struct.error, IndexError, UnicodeDecodeError)
@@ -465,6 +467,11 @@ class Server:
     def applied_zxid(self) -> int:
         """The last transaction in the state."""
         return self.state.zxid
+
+    @property
+    def size(self) -> int:
+        """Bytes of the state, roughly."""
+        return self.state.data_size + _RECORD * self.state.node_count
 
     @property
     def generation(self) -> int:

@@ -109,6 +109,13 @@ class Log:
         """The first zxid of each segment."""
         return [segment.base + 1 for segment in self._segments[:]]
 
+    def reach(self, most: int) -> int:
+        """The zxid beyond which there are so many bytes at the most, by whole segments; two always count."""
+        size, segments = self.size, self._segments[:]
+        while len(segments) > 2 and size > most:
+            size -= segments.pop(0).size
+        return segments[0].base if segments else 0
+
     @property
     def size(self) -> int:
         """Bytes: every full segment, and the last one up to its end."""

@@ -259,7 +259,12 @@ class Zab:
         while True:
             await asyncio.sleep(_TICK)
             if self._held is None and not self._failed:
-                self._core.server.log_begins = self._log.first_zxid - 1
+                # Of what one who lags far lacks, the state is the shorter account, and the quicker one
+                # (ZooKeeper's snapshotSizeFactor); but nobody is sent an older state than may be cut from it.
+                self._core.server.log_begins = max(
+                    self._log.first_zxid - 1,
+                    min(self._log.reach(self._replica.size // 3), self._replica.applied_zxid),
+                )
                 self._log.needed = self._needed()
                 self._core.tick()
                 self._stir()

@@ -43,7 +43,8 @@ def majority(count: int, voters: frozenset[int]) -> bool:
 
 class Server:
     """synced: the last zxid on this disk. commit: the last known to be committed; applied up to
-    committed. log_begins: the log holds what lies beyond this zxid."""
+    committed. log_begins: a learner is brought up to date by what the log holds beyond this zxid, or else
+    by a snapshot."""
 
     def __init__(
         self,

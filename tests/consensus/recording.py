@@ -20,6 +20,7 @@ class Recording:
     def __init__(self, log: Log, applied_zxid: int = 0) -> None:
         self.applied_zxid = applied_zxid
         self.generation = 0
+        self.size = 0
         self.applied: list[Applied] = []
         self.batches: list[int] = []
         self.drops: list[tuple[Waiter, str, bool]] = []

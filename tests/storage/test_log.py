@@ -315,3 +315,20 @@ def test_appends_may_go_on_while_a_sync_runs(directory: Path) -> None:
     thread.join()
     log.sync()
     assert list(log.read()) == [(zxid, b"%d" % zxid) for zxid in range(1, 20_001)]
+
+
+def test_reach_goes_by_whole_segments_and_at_least_two(tmp_path: Path) -> None:
+    log = Log(tmp_path, segment_size=4096)
+    assert log.reach(1 << 30) == 0
+    for zxid in range(1, 41):
+        log.append(zxid, bytes(1000))
+        log.sync()
+    bases = [first - 1 for first in log.starts]
+    assert len(bases) > 5
+    assert log.reach(1 << 30) == 0
+    assert log.reach(0) == bases[-2]
+    for base in bases[:-2]:
+        beyond = log.size - bases.index(base) * 4096
+        assert log.reach(beyond) == base
+        assert log.reach(beyond - 1) > base
+    log.close()
