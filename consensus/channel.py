@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import logging
 import os
+import socket
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -33,6 +34,11 @@ _STRANGERS: Final = 64
 """Connections that may be proving themselves at a time."""
 _PATIENCE: Final = 5.0
 """Seconds for that."""
+_REACH: Final = 2.0
+"""Seconds for a peer's host to answer when it is dialed."""
+_DEAD: Final = 5
+"""Seconds without a sign of a peer's host until the connection is given up. TCP alone would go on for
+minutes, with ever longer pauses, in which a network that is whole again goes unnoticed."""
 _PAUSE: Final = 0.02
 """Seconds until a peer is dialed again, after the first failure; twice that after the next."""
 _MOST: Final = 1.0
@@ -205,17 +211,31 @@ class Channel:
         while True:
             link = Link(self, peer)
             try:
-                await loop.create_connection(partial(_protocol, link), *self._addresses[peer])
+                async with asyncio.timeout(_REACH):
+                    await loop.create_connection(partial(_protocol, link), *self._addresses[peer])
             except OSError as error:
-                if str(error) != told:
-                    told = str(error)
-                    _log.info("server %d can't be reached: %s", peer, error)
+                reason = str(error) or f"no answer within {_REACH:g} s"
+                if reason != told:
+                    told = reason
+                    _log.info("server %d can't be reached: %s", peer, reason)
             else:
                 await link.closed.wait()
                 if link.peer is not None:
                     pause, told = _PAUSE, ""
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MOST)
+
+
+def _limit_silence(sock: socket.socket) -> None:
+    """A process that hangs is the leader's to judge, and its learners': its host answers for it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_USER_TIMEOUT, 1000 * _DEAD),
+        (socket.TCP_KEEPIDLE, 1),
+        (socket.TCP_KEEPINTVL, 1),
+        (socket.TCP_KEEPCNT, _DEAD - 1),
+    ):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _protocol(link: Link) -> asyncio.Protocol:
@@ -251,6 +271,7 @@ class Link:
         if not self._channel.admit(self):
             self._transport.abort()
             return
+        _limit_silence(transport.get_extra_info("socket"))
         self._patience = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
         if self._dialed is not None:
             self._hello = self._identity.hello(self._dialed)
