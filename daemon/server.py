@@ -618,6 +618,8 @@ class Server:
             await self.flusher.replace(refill(self.state.table.engine, source))
         except BackupDamaged as error:
             raise OSError(str(error)) from error
+        for connection in list(self.connections):
+            connection.close("another state takes the place of the one that it has read")
         self.state.reload()
         self.sessions.forget()
         self.flusher.resume()

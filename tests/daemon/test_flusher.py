@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from threading import Event
 from typing import TypeAlias
@@ -14,7 +14,7 @@ from znoded.daemon import flusher as module
 from znoded.daemon.flusher import Flusher
 from znoded.storage.log import Log
 from znoded.storage.memory_engine import MemoryEngine
-from znoded.storage.state import State, zxid_in
+from znoded.storage.state import META, State, zxid_in
 
 
 class Engine(MemoryEngine):
@@ -259,5 +259,48 @@ def test_full_segments_beyond_those_that_are_retained_are_dropped(play: Play) ->
         for number in range(8):
             house.change(b"x%d" % number, bytes(40_000))
         await house.until(lambda: house.log.starts == [5, 6, 7, 8])
+
+    play(scene)
+
+
+def test_another_state_takes_the_place_of_one_that_is_flushed_no_more(play: Play) -> None:
+    async def scene(house: House) -> None:
+        house.change(b"x", b"1")
+        await house.flusher.flush()
+        house.change(b"x", b"2")
+        engine, seen = house.engine, []
+
+        def steps() -> Iterator[None]:
+            engine.commit({b"x": None, META: None})
+            yield
+            engine.commit({b"x": b"3", META: bytes(engine.get(META) or b"")})
+
+        replacing = asyncio.create_task(house.flusher.replace(steps()))
+        while not replacing.done():
+            seen.append(house.state.table.get(b"x"))
+            with pytest.raises(OSError, match="another state"):
+                await house.flusher.flush()
+            await asyncio.sleep(0)
+        assert set(seen) == {b"2"}, "what is read is the state before"
+        house.state.reload()
+        house.flusher.resume()
+        assert house.state.table.get(b"x") == b"3"
+        house.change(b"x", b"4")
+        await house.flusher.flush()
+        assert engine.commits[-1][b"x"] == b"4"
+
+    play(scene)
+
+
+def test_a_stop_amid_the_change_flushes_nothing_of_either_state(play: Play) -> None:
+    async def scene(house: House) -> None:
+        house.change(b"x", b"1")
+        await house.flusher.flush()
+        house.change(b"x", b"2")
+        steps = iter([house.engine.commit({b"x": None, META: None})])
+        await house.flusher.replace(steps)
+        await house.flusher.close()
+        assert b"x" in house.engine.commits[-1]
+        assert house.engine.commits[-1][b"x"] is None
 
     play(scene)
