@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from email.utils import formatdate
 from functools import lru_cache
@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from .admin import words
 from .certificates import introduce
 from .connection import Connection, Service
+from .http import finish
 from .http_quiet import Quiet
 from .rest import resources
 from .rest.connection import HttpConnection
@@ -37,7 +38,17 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol for one connection, admitted by the server core before it can cost anything."""
 
-    __slots__ = ("_impatient", "_timer", "_transport", "_unread", "client", "lost", "root", "service")
+    __slots__ = (
+        "_ending",
+        "_impatient",
+        "_timer",
+        "_transport",
+        "_unread",
+        "client",
+        "lost",
+        "root",
+        "service",
+    )
 
     def __init__(self, server: web.Server, service: Service) -> None:
         super().__init__(
@@ -76,6 +87,13 @@ class _Protocol(web.RequestHandler):
         self._forgive()
         self.lost()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # typed too narrowly: True keeps it open
+        """End when what is being answered is. TLS has no such half of an end, WebSockets one of theirs."""
+        if self.client.secure or not self._impatient:
+            return False
+        self._ending = asyncio.get_running_loop().create_task(finish(self))
+        return True
 
     def pause_writing(self) -> None:
         """The client reads more slowly than answers come: it must go on reading."""
@@ -153,6 +171,14 @@ class _Whole(web.StreamResponse):
         """It has gone out."""
 
 
+def _take_as_it_is(headers: Mapping[str, str]) -> None:
+    """Raise Fault for a body in a coding that would be kept as if it were the data."""
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        coding = headers.get(name)
+        if coding is not None and coding.strip().lower() != plain:
+            raise Fault(415, f"a body is taken as it is, not with {name}: {coding}")
+
+
 @lru_cache(maxsize=1)
 def _end_of_head(second: int) -> str:
     return f"Date: {formatdate(second, usegmt=True)}\r\nServer: znoded\r\n\r\n"
@@ -196,6 +222,7 @@ class _Server(web.Server):
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """The body, in good time and of a size that a znode may have; raises Fault."""
+        _take_as_it_is(request.headers)
         content = request.content
         if content.is_eof():
             body = content.read_nowait()

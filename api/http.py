@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from aiohttp.web import BaseRunner
+    from aiohttp.web import BaseRunner, RequestHandler
 
 VERBS: Final = frozenset((b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC"))
 """The first four bytes of a request."""
@@ -55,3 +55,10 @@ def hand_over(transport: asyncio.Transport, protocol: asyncio.Protocol | None, s
     if not transport.is_closing():
         transport.resume_reading()
         protocol.data_received(start)
+
+
+async def finish(handler: RequestHandler) -> None:
+    """The client has said all (`nc -N`): end when what is being answered is, where aiohttp would drop it."""
+    await asyncio.sleep(0)  # the handler's task must have begun: only a wait under way can be ended
+    handler.close()
+    await handler.shutdown(None)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from ..http import VERBS, Http, hand_over
+from ..http import VERBS, Http, finish, hand_over
 from ..per_address import PerAddress
 from . import words
 from .view import ServerView
@@ -139,13 +139,8 @@ class _Lasting(asyncio.Protocol):
         transport = self._handler.transport
         if transport is None or transport.get_extra_info("sslcontext") is not None:
             return False
-        self._ending = asyncio.get_running_loop().create_task(self._end())
+        self._ending = asyncio.get_running_loop().create_task(finish(self._handler))
         return True
-
-    async def _end(self) -> None:
-        await asyncio.sleep(0)  # the handler's task must have begun: only a wait under way can be ended
-        self._handler.close()
-        await self._handler.shutdown(None)
 
 
 def http(server: ServerView) -> Http:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPException
@@ -35,6 +36,23 @@ def said(rest: Rest, *pieces: bytes) -> bytes:
         for piece in pieces:
             sock.sendall(piece)
         return sock.makefile("rb").read()
+
+
+def test_who_has_said_all_is_answered(rest: Rest, top: str) -> None:
+    with rest.raw() as sock:
+        sock.sendall(f"GET /znodes/v1{top} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Encoding: gzip", "Transfer-Encoding: gzip, chunked"], ids=["content", "transfer"]
+)
+def test_a_body_in_a_coding_is_refused(rest: Rest, top: str, header: str) -> None:
+    length = "" if "chunked" in header else "Content-Length: 0\r\n"
+    head = f"PUT /znodes/v1{top} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n{length}\r\n"
+    end = b"0\r\n\r\n" if "chunked" in header else b""
+    assert said(rest, head.encode() + end).split()[1] == b"415"
 
 
 class TestTargets:
