@@ -265,6 +265,8 @@ class Zab:
                     self._log.first_zxid - 1,
                     min(self._log.reach(self._replica.size // 3), self._replica.applied_zxid),
                 )
+                if self._core.leader is None:
+                    self._outgoing.end_all()
                 self._log.needed = self._needed()
                 self._core.tick()
                 self._stir()

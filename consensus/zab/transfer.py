@@ -55,11 +55,15 @@ class Outgoing:
         if task is not None:
             task.cancel()
 
+    def end_all(self) -> None:
+        """Send nobody any more."""
+        for learner in list(self._tasks):
+            self.end(learner)
+
     async def stop(self) -> None:
         """Let go of every snapshot."""
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        self.end_all()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, learner: int, replica: Replica) -> None:
