@@ -202,9 +202,9 @@ class Leader:
         if learner is None or not learner.fetching or learner.next != after:
             return
         learner.fetching = False
-        if records is None and learner.announced:
+        if not records and learner.announced:
             self.drop(sid)  # its clients see no state but what follows on theirs
-        elif records is None:
+        elif not records:
             self._send_snapshot(sid, learner)
         else:
             self._stream(sid, learner, records)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 from unittest import mock
 
-from znoded.consensus.zab.messages import AckEpoch, Message, Record
+from znoded.consensus.zab.messages import AckEpoch, AckNewLeader, Message, NewLeader, Record
 
 from .node import Node
 from .told import Piece
@@ -61,11 +61,55 @@ def _wrong_point() -> AbstractContextManager[object]:
     return mock.patch.object(Node, "receive", late)
 
 
+def _early_service() -> AbstractContextManager[object]:
+    receive = Node.receive
+
+    def early(self: Node, origin: int, message: Message | Piece) -> None:
+        """One learner's acknowledgement of the epoch's beginning counts for all."""
+        if isinstance(message, AckNewLeader) and self.core is not None and self.core.leader is not None:
+            for sid, learner in list(self.core.leader.learners.items()):
+                receive(self, sid, replace(message, link=learner.link))
+        receive(self, origin, message)
+
+    return mock.patch.object(Node, "receive", early)
+
+
+def _epoch_before_log() -> AbstractContextManager[object]:
+    receive = Node.receive
+
+    def hasty(self: Node, origin: int, message: Message | Piece) -> None:
+        """The current epoch is saved before the log that it claims is on disk (ZOOKEEPER-4643)."""
+        if isinstance(message, NewLeader) and not self.steps:
+            self.keep(replace(self.disk.promises, current=message.epoch))
+        receive(self, origin, message)
+
+    return mock.patch.object(Node, "receive", hasty)
+
+
+def _stale_sync() -> AbstractContextManager[object]:
+    truncate = Node.truncate
+
+    def forgetful(self: Node, after: int) -> None:
+        """The core hears that something is on disk after it was cut off again."""
+        self.sync()
+        stale = self.disk.last
+        truncate(self, after)
+        self.told_as = stale
+
+    return mock.patch.object(Node, "truncate", forgetful)
+
+
 FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "ack-before-sync": _ack_before_sync,
     "no-truncation": _no_truncation,
     "forgotten-promises": _forgotten_promises,
     "no-majority": _no_majority,
     "wrong-point": _wrong_point,
+    "early-service": _early_service,
+    "epoch-before-log": _epoch_before_log,
+    "stale-sync": _stale_sync,
 }
 """What makes each: it is there within the context."""
+
+RARE: Final = {"epoch-before-log": 1666}
+"""Seeds near which those are found that need several things to go wrong in turn."""

@@ -41,6 +41,10 @@ class Laws:
         self._committed: set[int] = set()
         self._answered: dict[tuple[int, int], int] = {}
 
+    def given(self, zxid: int) -> bytes:
+        """A transaction that was proposed before the run."""
+        return self._txns.setdefault(zxid, show(zxid).encode())
+
     def logged(self, core: Core, record: Record) -> None:
         """Integrity and primary order: a zxid stands for one transaction, which its epoch's leader made.
         Primary integrity: that leader then holds all that was ever committed."""

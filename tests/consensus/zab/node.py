@@ -81,6 +81,8 @@ class Node:
         self.slow = False
         self.untold = False
         """A sync has ended, and the core was not told."""
+        self.told_as: int | None = None
+        """What it will be told instead of the truth: a planted fault."""
         self.incoming: list[Piece] = []
         self.steps: list[Callable[[], None]] = []
         """That are left of putting a snapshot in place."""
@@ -162,19 +164,20 @@ class Node:
         """The core learns what is on the disk by now."""
         if self.untold and self.core is not None:
             self.untold = False
-            self.core.synced(self.disk.last)
+            told, self.told_as = self.told_as, None
+            self.core.synced(told or self.disk.last)
             self.work()
 
     def flush(self) -> None:
         if self.core is not None and not self.steps:
             self.disk.flushed = dict(self.applied)
 
-    def drop(self) -> None:
-        """Let go of log that is in the engine."""
+    def drop(self, after: int | None = None) -> None:
+        """Let go of log that is in the engine: up to after, or up to anywhere."""
         disk = self.disk
         known = [zxid for zxid in disk.log if zxid <= last(disk.flushed)]
         if known and self.core is not None and not self.steps:
-            disk.begins = self.world.random.choice(known)
+            disk.begins = self.world.random.choice(known) if after is None else after
             disk.log = {zxid: txn for zxid, txn in disk.log.items() if zxid > disk.begins}
             self.core.server.log_begins = disk.begins
 

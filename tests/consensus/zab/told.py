@@ -60,7 +60,11 @@ def told(message: Message | Piece | Gone) -> str:
         elif one.name == "records":
             parts.append(span(zxid for zxid, _ in value))
         elif one.name == "vote":
-            parts.append(f"for {value.leader} ({value.epoch}, {show(value.zxid)})")
+            parts.append(
+                f"for {value.leader} ({value.epoch}, {show(value.zxid)})"
+                if value.leader > 0
+                else "for nobody"
+            )
         elif one.name == "txns":
             parts.append(" ".join(txn.decode() for txn in value))
         elif one.name == "own":

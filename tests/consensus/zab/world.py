@@ -198,7 +198,7 @@ class World:
             self.links.pop((other, node.sid), None)
         node.crash()
 
-    def heal(self, steps: int = 20_000) -> None:
+    def heal(self, steps: int = 4000) -> None:
         """Let nothing go wrong any more, until all serve the same; it must come to that."""
         self.tell("from here on nothing goes wrong")
         self.apart.clear()
