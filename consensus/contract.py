@@ -178,7 +178,8 @@ class Consensus(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Finish what is in flight and let go of every resource."""
+        """Let go of every resource. Whoever waits is answered or dropped: standalone, what is in flight is
+        finished; in an ensemble it is for the others to decide."""
         ...
 
     def propose(self, txn: bytes, waiter: Waiter) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from znoded.consensus.contract import Consensus, Entry, Snapshot, Waiter
 from znoded.consensus.standalone import Standalone
+from znoded.consensus.zab.backend import Ensemble, Zab
 from znoded.storage.log import Log
 
 Applied: TypeAlias = tuple[int, bytes, Waiter | None]
@@ -57,6 +59,7 @@ class Recording:
 
     def serve(self, serving: bool) -> None:
         self.serves.append(serving)
+        self._news.set()
 
     def heard(self, message: bytes) -> None:
         self.messages.append(message)
@@ -93,17 +96,46 @@ class Recording:
             await self._news.wait()
 
 
-class Make(Protocol):
-    """How the suite gets an implementation: over a log of its own that nothing else writes to."""
+class Deaf:
+    """A meter that nobody reads."""
 
-    def __call__(self, log: Log) -> Consensus: ...
+    def synced(self, seconds: float) -> None: ...
+
+    def looking(self) -> None: ...
+
+    def elected(self, seconds: float) -> None: ...
+
+    def proposed(self, sizes: Sequence[int]) -> None: ...
+
+    def agreed(self, seconds: float) -> None: ...
 
 
-def standalone(log: Log) -> Consensus:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An implementation as the suite tries it: server me among so many, who come and go with it."""
+
+    make: Callable[[int, Sequence[int], Log, Path], Consensus]
+    """Takes the server's id, every server's port, the server's log and its directory."""
+    servers: int = 1
+    me: int = 1
+
+
+def _standalone(me: int, ports: Sequence[int], log: Log, directory: Path) -> Consensus:
     return Standalone(log, lambda seconds: None)
 
 
-IMPLEMENTATIONS: Final[dict[str, Make]] = {"standalone": standalone}
+def _zab(me: int, ports: Sequence[int], log: Log, directory: Path) -> Consensus:
+    addresses = {sid: ("127.0.0.1", port) for sid, port in enumerate(ports, 1)}
+    return Zab(Ensemble(me, frozenset(addresses), addresses, 20, 10, b"", directory), log, Deaf())
+
+
+KINDS: Final = {
+    "standalone": Kind(_standalone),
+    "zab alone": Kind(_zab),
+    # Of servers with equal logs the one with the greatest id leads.
+    "zab follower": Kind(_zab, 3, 1),
+    "zab leader": Kind(_zab, 3, 3),
+}
 
 
 def open_log(directory: Path) -> Log:

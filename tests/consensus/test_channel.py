@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +12,8 @@ from zlib import crc32
 import pytest
 
 from znoded.consensus.channel import NO_CLUSTER, Channel, Identity
+
+from ..daemons import free_port
 
 Scene: TypeAlias = Callable[[], Coroutine[None, None, None]]
 SECRET = b"open sesame"
@@ -52,20 +53,11 @@ class Owner:
         self._news.set()
 
 
-def ports(count: int) -> list[int]:
-    """Free ones, on loopback."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    found = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
-
-
 class House:
     """An ensemble's addresses, and its servers' channels, which end with the test."""
 
     def __init__(self, count: int) -> None:
-        self.addresses = {sid: ("127.0.0.1", port) for sid, port in enumerate(ports(count), 1)}
+        self.addresses = {sid: ("127.0.0.1", free_port()) for sid in range(1, count + 1)}
         self.stack = AsyncExitStack()
 
     async def serve(

@@ -14,45 +14,62 @@ import pytest
 
 from znoded.consensus.contract import Consensus, NotServing, Role
 
-from .recording import IMPLEMENTATIONS, Make, Recording, open_log
+from ..daemons import free_port
+from .recording import KINDS, Kind, Recording, open_log
 
 Scene: TypeAlias = Callable[[Consensus, Recording], Coroutine[None, None, None]]
 
 
 class House:
-    """One implementation, with a log that outlives its runs."""
+    """One implementation, with logs that outlive its runs."""
 
-    def __init__(self, directory: Path, make: Make) -> None:
-        self._directory = directory
-        self._make = make
+    def __init__(self, directory: Path, kind: Kind) -> None:
+        self._kind = kind
+        self._homes = {sid: directory / str(sid) for sid in range(1, kind.servers + 1)}
+        for home in self._homes.values():
+            home.mkdir()
 
     def play(self, scene: Scene, applied_zxid: int = 0) -> Recording:
-        """Start over a replica that holds everything up to applied_zxid, play, stop; what was recorded."""
+        """Start over a replica that holds everything up to applied_zxid, play once clients are served,
+        stop; what was recorded."""
 
         async def run() -> Recording:
-            log = open_log(self._directory)
-            replica = Recording(log, applied_zxid)
-            consensus = self._make(log)
-            await consensus.start(replica)
-            await scene(consensus, replica)
-            await consensus.stop()
-            log.close()
-            assert replica.too_early == [], "applied before it was durable"
-            return replica
+            ports = [free_port() for _ in self._homes]
+            logs = {sid: open_log(home) for sid, home in self._homes.items()}
+            replicas = {sid: Recording(log) for sid, log in logs.items()}
+            servers = {sid: self._kind.make(sid, ports, log, self._homes[sid]) for sid, log in logs.items()}
+            mine = replicas[self._kind.me]
+            mine.applied_zxid = applied_zxid
+            for sid, server in servers.items():
+                await server.start(replicas[sid])
+            await mine.until(lambda: mine.serves == [True])
+            await scene(servers[self._kind.me], mine)
+            for server in servers.values():
+                await server.stop()
+            for log in logs.values():
+                log.close()
+            assert mine.too_early == [], "applied before it was durable"
+            return mine
 
         return asyncio.run(asyncio.wait_for(run(), 30))
 
     def logged(self) -> list[bytes]:
         """The transactions that a restart would find."""
-        log = open_log(self._directory)
+        log = open_log(self._homes[self._kind.me])
         txns = [txn for _, txn in log.read()]
         log.close()
         return txns
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=KINDS)
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
-    return House(tmp_path, IMPLEMENTATIONS[request.param])
+    return House(tmp_path, KINDS[request.param])
+
+
+alone = pytest.mark.parametrize("house", ["standalone", "zab alone"], indirect=True)
+"""A promise that nobody else has a part in."""
+standalone = pytest.mark.parametrize("house", ["standalone"], indirect=True)
+"""More than the contract asks for: in an ensemble the others decide, or go on."""
 
 
 async def nothing(consensus: Consensus, replica: Recording) -> None:
@@ -163,6 +180,7 @@ def test_nothing_is_applied_before_it_is_durable(house: House, monkeypatch: pyte
     assert house.play(scene).txns == [b"slow", b"meanwhile"]
 
 
+@alone
 def test_what_arrives_during_a_sync_shares_the_next_one(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +224,7 @@ def test_after_a_restart_it_goes_on(house: House) -> None:
     assert house.play(nothing).txns == [b"txn 0", b"txn 1", b"txn 2"] * 2
 
 
+@alone
 def test_it_leads_once_all_is_replayed(house: House) -> None:
     async def scene(consensus: Consensus, replica: Recording) -> None:
         consensus.propose(b"txn", None)
@@ -251,6 +270,18 @@ def test_a_barrier_never_calls_back_at_once(house: House) -> None:
 # stopping
 
 
+def test_stop_leaves_nobody_waiting(house: House) -> None:
+    wanted = proposals(200)
+
+    async def scene(consensus: Consensus, replica: Recording) -> None:
+        propose_all(consensus, wanted)
+
+    replica = house.play(scene)
+    answered = [waiter for _, _, waiter in replica.applied if waiter is not None]
+    assert answered + [waiter for waiter, _, _ in replica.drops] == [waiter for _, waiter in wanted]
+
+
+@standalone
 def test_stop_finishes_what_was_proposed(house: House) -> None:
     wanted = proposals(200)
 
@@ -261,6 +292,7 @@ def test_stop_finishes_what_was_proposed(house: House) -> None:
     assert [(txn, waiter) for _, txn, waiter in replica.applied] == wanted
 
 
+@standalone
 def test_stop_finishes_what_comes_of_that_too(house: House) -> None:
     async def scene(consensus: Consensus, replica: Recording) -> None:
         def again(entry: tuple[int, bytes, object]) -> None:
@@ -298,6 +330,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return make_room
 
 
+@standalone
 def test_what_does_not_fit_is_refused_for_certain_and_later_writes_go_on(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +355,7 @@ def test_what_does_not_fit_is_refused_for_certain_and_later_writes_go_on(
     assert house.logged() == replica.txns
 
 
+@standalone
 def test_a_replica_may_propose_while_it_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(consensus: Consensus, replica: Recording) -> None:
         consensus.propose(b"before", None)
@@ -343,6 +377,7 @@ def test_a_replica_may_propose_while_it_is_refused(house: House, monkeypatch: py
 # a failing disk
 
 
+@standalone
 def test_after_a_failed_sync_nobody_knows_and_nothing_more_is_taken(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +401,7 @@ def test_after_a_failed_sync_nobody_knows_and_nothing_more_is_taken(
     assert house.play(nothing).txns[:1] == [b"before"]
 
 
+@standalone
 def test_reads_go_on_after_a_failed_sync(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(consensus: Consensus, replica: Recording) -> None:
         disk = SlowDisk(monkeypatch)
