@@ -16,6 +16,26 @@ from .ensemble import SYNC_LIMIT, Ensemble, asked, connected, serving, word
 from .load import OPEN, Load
 
 CLIENTS = 5
+HASTY = """
+import asyncio
+from znoded.daemon import process
+
+class Hasty:
+    def __init__(self, *given):
+        self._real = ordered_by(*given)
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    async def start(self, replica):
+        self._reached = replica.reached
+        await self._real.start(replica)
+
+    def barrier(self, waiter):
+        asyncio.get_running_loop().call_soon(self._reached, [waiter])
+
+ordered_by, process.ordered_by = process.ordered_by, Hasty
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +158,7 @@ class TestTheLeaderAlone:
 
 
 def test_a_sync_that_waits_for_nobody_would_be_found(tmp_path: Path) -> None:
-    planted = """
-from znoded.consensus.zab.backend import Zab
-Zab.barrier = lambda self, waiter: self._loop.call_soon(self._replica.reached, [waiter])
-"""
-    with serving(Ensemble(tmp_path, before=planted)) as ensemble:
+    with serving(Ensemble(tmp_path, before=HASTY)) as ensemble:
         load = Load("/hasty", ensemble, CLIENTS)
         load.progress(1500)
         load.stop()
