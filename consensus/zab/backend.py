@@ -24,7 +24,7 @@ from .keeper import Keeper
 from .messages import Message, Ping, Record
 from .ready import Ready
 from .server import Limits
-from .transfer import BEGINS, CHUNK, Incoming, Outgoing
+from .transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
 from .wire import Malformed, decode, encode
 
 _TICK: Final = 0.02
@@ -59,10 +59,6 @@ class Ensemble:
     sync_limit: float
     secret: bytes
     directory: Path
-
-
-class _Unusable(OSError):
-    """A snapshot came, and is none or has no place; the state is as it was."""
 
 
 class Zab:
@@ -302,7 +298,7 @@ class Zab:
         log.error("this server takes no part any more: %s", error)
         self._serve(False, str(error))
         self._channel.drop_all()
-        if isinstance(error, LogFull | _Unusable) and self._held is None:
+        if isinstance(error, LogFull | Unusable) and self._held is None:
             self._returning = self._loop.call_later(_RETRY, self._return)
 
     def _return(self) -> None:
@@ -480,7 +476,7 @@ class Zab:
         try:
             await asyncio.to_thread(self._incoming.finish, self._replica, zxid)
         except OSError as error:
-            raise _Unusable(f"the leader's snapshot can't be used: {error}") from error
+            raise Unusable(f"the leader's snapshot can't be used: {error}") from error
         while True:
             try:
                 await self._replica.restore(self._incoming.path)
@@ -500,7 +496,7 @@ class Zab:
                 self._incoming.begin()
             self._incoming.add(chunk)
         except OSError as error:
-            self._fail(_Unusable(f"the leader's snapshot has no place: {error}"))
+            self._fail(Unusable(f"the leader's snapshot has no place: {error}"))
 
     def _snapshot_sent(self, learner: int, zxid: int) -> None:
         history = History(self._core.server.history.tails)

@@ -50,7 +50,7 @@ class Core:
         self._connected: set[int] = set()
         self._link = link
         self._number = 0
-        self._election = Election(me, voters, self._notify, limits.settle)
+        self._election = Election(me, voters, self._notify, limits.settle, self._connected)
         self._look("started")
 
     # what it is

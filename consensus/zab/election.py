@@ -28,12 +28,15 @@ class Election:
         voters: frozenset[int],
         send: Callable[[int | None, Notification], None],
         settle: int,
+        connected: set[int],
     ) -> None:
-        """settle: ticks to wait, once a majority agrees, for better votes (finalizeWait)."""
+        """settle: ticks to wait, once a majority agrees, for better votes (finalizeWait). connected: the
+        peers that can be heard now, kept by whoever made this."""
         self._me = me
         self._voters = voters
         self._send = send
         self._settle = settle
+        self._connected = connected
         self.round = 0
         self.vote = _NOBODY
         self.elected: int | None = None
@@ -65,7 +68,8 @@ class Election:
             return
         if self._agreed:
             self._agreed += 1
-            if self._agreed > self._settle:
+            if self._agreed > self._settle or self._voters & self._connected <= self._supporters():
+                # All who can be heard agree: there is nobody to wait for.
                 self.elected = self.vote.leader
                 return
         self._silent += 1
@@ -117,15 +121,19 @@ class Election:
         self._send(None, self.notification())
 
     def _count(self) -> None:
-        supporters = {peer for peer, vote in self._votes.items() if vote == self.vote}
-        if self._me in self._voters:
-            supporters.add(self._me)
+        supporters = self._supporters()
         if not self._is_majority(supporters):
             self._agreed = 0
         elif supporters >= self._voters:
             self.elected = self.vote.leader  # nobody is left who could know better
         else:
             self._agreed = max(self._agreed, 1)
+
+    def _supporters(self) -> set[int]:
+        supporters = {peer for peer, vote in self._votes.items() if vote == self.vote}
+        if self._me in self._voters:
+            supporters.add(self._me)
+        return supporters
 
     def _is_majority(self, servers: set[int]) -> bool:
         return 2 * len(servers & self._voters) > len(self._voters)

@@ -27,6 +27,10 @@ _RETRY: Final = 5.0
 log = logging.getLogger(__name__)
 
 
+class Unusable(OSError):
+    """A snapshot came, and is none or has no place; the state is as it was."""
+
+
 class Outgoing:
     """What a leader sends. sent(learner, zxid) is told when all of a snapshot is on its way."""
 
