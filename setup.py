@@ -34,6 +34,7 @@ HOT = (
     "consensus/zab/messages.py",
     "consensus/zab/ready.py",
     "consensus/zab/server.py",
+    "consensus/zab/streams.py",
     "consensus/zab/wire.py",
     "daemon/limits.py",
     "daemon/proposals.py",

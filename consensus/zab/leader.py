@@ -8,7 +8,6 @@ what came before the epoch, then NEWLEADER, then proposals as they are made.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Final
 
 from .history import epoch_of
@@ -33,51 +32,11 @@ from .messages import (
     UpToDate,
 )
 from .server import Phase, Server, majority
+from .streams import Learner, Recent
 
 _WINDOW: Final = 1 << 20
 """Bytes that are on the way to a learner before it acknowledges some."""
-_RECENT: Final = 8 << 20
-"""Bytes of records that are kept in memory for learners; older ones are read from the log."""
-_BATCH: Final = 256 << 10
 _MASK: Final = (1 << 32) - 1
-
-
-@dataclass(slots=True)
-class Learner:
-    """A follower or observer, as its leader sees it."""
-
-    link: int
-    accepted: int
-    heard: int
-    """Ticks since it was."""
-    promised: bool = False
-    answered: int = 0
-    """The epoch of its last ACKEPOCH."""
-    last: int = 0
-    tails: tuple[Tail, ...] = ()
-    cluster: bytes = b""
-    streaming: bool = False
-    """next is known: the stream runs."""
-    awaiting: bool = False
-    """A snapshot comes before it."""
-    fetching: bool = False
-    next: int = 0
-    """The last zxid sent."""
-    acked: int = 0
-    told: int = 0
-    """The commit that it was told last."""
-    announced: bool = False
-    """NEWLEADER is sent."""
-    joined: bool = False
-    """And acknowledged."""
-    serving: bool = False
-    """UPTODATE is sent."""
-    sent: deque[tuple[int, int]] = field(default_factory=deque)
-    """(zxid, bytes) under way."""
-    under_way: int = 0
-    own: deque[tuple[int, int]] = field(default_factory=deque)
-    """(zxid, number) of its own transactions that are not sent yet."""
-    ponged: int = 0
 
 
 class Leader:
@@ -99,10 +58,7 @@ class Leader:
         self._age = 0
         self._beginning = server.history.last
         """The last zxid of what the epoch begins with."""
-        self._recent: deque[Record] = deque()
-        self._recent_size = 0
-        self._recent_after = server.history.last
-        """The zxid after which recent records begin."""
+        self._recent = Recent(server.history.last)
         self._round = 0
         self._barriers: deque[tuple[int, int, int, int]] = deque()
         """(round, learner, its number, zxid): waits for a majority's pongs."""
@@ -182,7 +138,7 @@ class Leader:
         server.append(records)
         own = server.ready.own if sid == server.me else self.learners[sid].own
         own.extend((zxid + at, first + at) for at in range(len(txns)))
-        self._remember(records)
+        self._recent.add(records)
 
     def barrier(self, sid: int, number: int) -> None:
         """Find out, for a learner or this server itself, what it must have applied."""
@@ -363,15 +319,6 @@ class Leader:
 
     # broadcast
 
-    def _remember(self, records: list[Record]) -> None:
-        for record in records:
-            self._recent.append(record)
-            self._recent_size += len(record[1])
-        while self._recent_size > _RECENT:
-            zxid, txn = self._recent.popleft()
-            self._recent_size -= len(txn)
-            self._recent_after = zxid
-
     def flush(self) -> None:
         """Send what was proposed since: once for all that came together."""
         for sid, learner in list(self.learners.items()):
@@ -391,28 +338,14 @@ class Leader:
                 self._server.send(sid, NewLeader(learner.link, self.epoch))
             if learner.next >= last or (learner.sent and server.synced < learner.next):
                 break
-            if learner.next < self._recent_after:
+            if learner.next < self._recent.after:
                 if not learner.fetching:
                     learner.fetching = True
                     self._server.ready.read.append((sid, learner.next))
                 return
-            self._stream(sid, learner, self._recent_beyond(learner.next))
+            self._stream(sid, learner, self._recent.beyond(learner.next))
         if learner.serving and learner.told < min(self._server.commit, learner.next):
             self._send_records(sid, learner, ())
-
-    def _recent_beyond(self, after: int) -> list[Record]:
-        beyond: list[Record] = []
-        size = 0
-        for record in reversed(self._recent):
-            if record[0] <= after:
-                break
-            beyond.append(record)
-        beyond.reverse()
-        for at, record in enumerate(beyond):
-            size += len(record[1])
-            if size > _BATCH:
-                return beyond[: at + 1]
-        return beyond
 
     def _stream(self, sid: int, learner: Learner, records: list[Record]) -> None:
         """Send records, and NEWLEADER exactly behind the last that is older than the epoch."""
