@@ -6,7 +6,7 @@ import asyncio
 import socket
 from unittest import mock
 
-from znoded.consensus.channel import Link
+from znoded.consensus.channel import NO_CLUSTER, Channel, Identity, Link
 
 from ..daemons import free_port
 
@@ -17,8 +17,8 @@ def test_a_link_lives_as_long_as_the_other_host_answers() -> None:
     async def linked() -> dict[str, int]:
         port = free_port()
         loop = asyncio.get_running_loop()
-        channel = mock.Mock()
-        channel.admit.return_value = True
+        identity = Identity(1, "zab", b"", lambda: NO_CLUSTER)
+        channel = Channel(identity, {1: ("127.0.0.1", port)}, mock.Mock())
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", port)
         link = Link(channel, None)
         made, _ = await loop.create_connection(lambda: link, "127.0.0.1", port)  # type: ignore[type-var]
