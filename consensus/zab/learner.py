@@ -7,8 +7,6 @@ acknowledgement (ZOOKEEPER-4643, ZOOKEEPER-4646).
 
 from __future__ import annotations
 
-from typing import Final
-
 from .messages import (
     Ack,
     AckEpoch,
@@ -28,9 +26,6 @@ from .messages import (
     UpToDate,
 )
 from .server import Phase, Server
-
-_RETRY: Final = 4
-"""Ticks between two tries to be heard by a leader that may not know yet that it is one."""
 
 
 class Learner:
@@ -71,8 +66,8 @@ class Learner:
         patience = limits.sync if self.serving else limits.init if self._reached else limits.reach
         if self._silent > patience:
             self.over = f"server {self.leader} is silent"
-        elif not self.epoch and self._silent % _RETRY == 0:
-            self._greet()
+        elif not self.epoch:
+            self._greet()  # the leader may not have known yet that it is one
 
     def receive(self, message: ToLearner) -> None:
         """What the leader says."""
