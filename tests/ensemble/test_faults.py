@@ -159,8 +159,13 @@ class TestTheLeaderAlone:
 
 def test_a_sync_that_waits_for_nobody_would_be_found(tmp_path: Path) -> None:
     with serving(Ensemble(tmp_path, before=HASTY)) as ensemble:
-        load = Load("/hasty", ensemble, CLIENTS)
-        load.progress(1500)
-        load.stop()
-        with pytest.raises(AssertionError, match="not linearizable"):
-            load.assert_kept(ensemble.assert_same_trees())
+        for attempt in range(10):  # a busy machine may happen to be in order
+            load = Load(f"/hasty{attempt}", ensemble, CLIENTS)
+            load.progress(1500)
+            load.stop()
+            try:
+                load.assert_kept(ensemble.assert_same_trees())
+            except AssertionError as error:
+                assert "not linearizable" in str(error)
+                return
+        pytest.fail("nobody read what was out of date")
