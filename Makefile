@@ -67,7 +67,7 @@ $(VENV)/for-lint: $(VENV)/made setup.cfg pyproject.toml
 
 # Apart from the checkout, where it could go stale. Without a C compiler it stays as it is, and somewhat slower.
 $(COMPILED)/made: $(VENV)/made $(CODE)
-	@echo "Compiling what each request passes; this takes half a minute."
+	@echo "Compiling what each request passes; this takes two minutes."
 	@rm -rf build $(COMPILED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
 	@rm -rf build
