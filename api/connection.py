@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -258,3 +259,9 @@ class Connection(ABC):
     @abstractmethod
     def close(self, reason: str) -> None:
         """Send what was gathered and close."""
+
+
+def interest_in(transport: asyncio.Transport) -> int:
+    """What a connection's interest_ops are while it is that transport's."""
+    writing = 4 if transport.get_write_buffer_size() else 0
+    return writing | (1 if transport.is_reading() else 0)

@@ -10,7 +10,7 @@ from typing import Final
 from ..storage import ops
 from ..storage.jute import Malformed, Reader
 from ..storage.session import Session
-from .connection import Connection, Service
+from .connection import Connection, Service, interest_in
 
 _REQUEST: Final = struct.Struct(">iii").unpack_from
 _LENGTH: Final = struct.Struct(">i").unpack_from
@@ -224,8 +224,7 @@ class ZooKeeperConnection(Connection):
     @property
     def interest_ops(self) -> int:
         """As a Java selector tells it."""
-        writing = 4 if self._transport.get_write_buffer_size() else 0
-        return writing | (1 if self._transport.is_reading() else 0)
+        return interest_in(self._transport)
 
     # what the client is sent
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from ...storage.acl import Identity
 from ...storage.errors import Code
 from ...storage.session import Session
-from ..connection import NO_ZXID, Connection, Service
+from ..connection import NO_ZXID, Connection, Service, interest_in
 
 _XID: Final = 0
 """One request is under way at a time: its answer needs no number."""
@@ -132,8 +132,7 @@ class HttpConnection(Connection):
     @property
     def interest_ops(self) -> int:
         """As a Java selector tells it."""
-        writing = 4 if self._transport.get_write_buffer_size() else 0
-        return writing | (1 if self._transport.is_reading() else 0)
+        return interest_in(self._transport)
 
     def welcome(self, session: Session) -> None:
         """Keep it for who asked."""

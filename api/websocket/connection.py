@@ -15,7 +15,7 @@ from ...storage import ops
 from ...storage.errors import Code
 from ...storage.jute import Malformed, Reader
 from ...storage.session import Session
-from ..connection import PATIENCE, Connection, Service
+from ..connection import PATIENCE, Connection, Service, interest_in
 from . import answers, messages
 
 _CLOSED: Final = 1000
@@ -216,8 +216,7 @@ class WebSocketConnection(Connection):
     @property
     def interest_ops(self) -> int:
         """As a Java selector tells it."""
-        writing = 4 if self._transport.get_write_buffer_size() else 0
-        return writing | (1 if self._transport.is_reading() else 0)
+        return interest_in(self._transport)
 
     # what the client is sent
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from configparser import ConfigParser
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Final, TypeAlias
-from urllib.parse import urlencode
+from typing import Final
 
 import pytest
 from kazoo.client import KazooClient
@@ -23,68 +19,14 @@ from znoded.storage import ops
 from znoded.storage.jute import INT, pack_buffer
 
 from ...daemon.core import Clock, Core
-from ...daemons import Daemon, free_port, until
+from ...daemons import until
+from .live import Json, Page, session_of
 
-Json: TypeAlias = dict[str, object]
 ROOT: Final = Path(__file__).parents[3]
 FOLDER: Final = ROOT / "api" / "admin" / "page"
 FILES: Final = sorted(path for path in FOLDER.iterdir() if path.suffix not in (".py", ""))
 
 TARGETS: Final = ["/", *(f"/page/{path.name}" for path in FILES if path.name != "index.html")]
-
-
-class Page:
-    """A daemon's admin port."""
-
-    def __init__(self, folder: Path, settings: str = "") -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.daemon = Daemon(folder, f"{settings}\nadmin.serverPort={port}")
-        self.daemon.start()
-
-    def ask(self, target: str, method: str = "GET", /, **query: object) -> tuple[int, dict[str, str], bytes]:
-        url = f"{self.url}{target}?{urlencode(query)}" if query else self.url + target
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), error.read()
-
-    def get(self, target: str, **query: object) -> Json:
-        status, _, body = self.ask(target, **query)
-        assert status == 200, body
-        answer = json.loads(body)
-        assert isinstance(answer, dict)
-        return answer
-
-    def refused(self, target: str, **query: object) -> tuple[int, str]:
-        status, _, body = self.ask(target, **query)
-        return status, json.loads(body)["error"]
-
-    def children(self, path: str, **query: object) -> tuple[list[str], bool]:
-        children = self.get("/tree", path=path, **query)["children"]
-        assert isinstance(children, dict)
-        return [child["name"] for child in children["items"]], children["more"]
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    page = Page(tmp_path_factory.mktemp("page"))
-    yield page
-    page.daemon.kill()
-
-
-@pytest.fixture(scope="module")
-def client(page: Page) -> Iterator[KazooClient]:
-    client = KazooClient("{}:{}".format(*page.daemon.address))
-    client.start()
-    yield client
-    client.stop()
-
-
-def session_of(client: KazooClient) -> str:
-    return f"{client.client_id[0]:#x}"
 
 
 class TestFiles:

@@ -12,7 +12,7 @@ from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
 from ...browser import CHROMIUM, Tab
-from .test_page import Page, session_of
+from .live import Page, session_of
 
 if CHROMIUM is None:
     pytest.skip(
@@ -41,21 +41,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     tab.call("Page.addScriptToEvaluateOnNewDocument", source=quick)
     yield tab
     tab.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Tab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    page = Page(tmp_path_factory.mktemp("page"))
-    yield page
-    page.daemon.kill()
-
-
-@pytest.fixture(scope="module")
-def client(page: Page) -> Iterator[KazooClient]:
-    client = KazooClient("{}:{}".format(*page.daemon.address))
-    client.start()
-    yield client
-    client.stop()
 
 
 @pytest.fixture
