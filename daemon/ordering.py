@@ -24,7 +24,8 @@ def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
     """The backend that the configuration names, on that log. Raises OSError."""
     if config.consensus is Backend.STANDALONE:
         return Standalone(log, meter.synced)
-    from ..consensus.zab.backend import Ensemble, Zab
+    from ..consensus.zab.backend import Zab
+    from ..consensus.zab.ensemble import Ensemble
 
     directory = _promises_directory(config)
     make_directory(directory)

@@ -19,7 +19,7 @@ BEFORE = """
 import os, signal, time
 from errno import ENOSPC
 from pathlib import Path
-from znoded.consensus.zab import backend, transfer
+from znoded.consensus.zab import driver, rebuild, transfer
 from znoded.daemon import flusher, refill
 from znoded.storage import engine, log
 
@@ -27,7 +27,7 @@ here = Path({folder!r})
 log.Log.__init__.__kwdefaults__["segment_size"] = 1 << 14
 flusher._SECONDS = 0.05
 refill._ROWS = 50
-transfer._RETRY = backend._RETRY = 0.2
+transfer._RETRY = driver._RETRY = rebuild._RETRY = 0.2
 
 def at(place):
     if (here / place).exists():

@@ -1,6 +1,6 @@
 """One simulated server: the core, a disk that forgets what was not synced, and the state above.
 
-It does what consensus/zab/backend.py does, in its order; what takes time there is a step of its own here,
+It does what consensus/zab/driver.py does, in its order; what takes time there is a step of its own here,
 between which anything may happen: a sync and hearing of it, sending a snapshot, putting one in place.
 """
 

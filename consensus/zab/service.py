@@ -1,0 +1,81 @@
+"""What this server is to its clients: tells replica and meter whether it serves and leads, and how well."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from time import monotonic
+from typing import Final
+
+from ..contract import Meter, Replica
+from .core import Core, Role
+from .messages import Record
+from .waiters import Waiters
+
+NOBODY: Final = "there is no leader with a majority"
+"""Why nothing is taken where nothing is served."""
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """serving: clients are served. since: when that began, or the search for a leader; monotonic."""
+
+    def __init__(self, replica: Replica, meter: Meter, waiters: Waiters) -> None:
+        self.serving = False
+        self.since = monotonic()
+        self._replica = replica
+        self._meter = meter
+        self._waiters = waiters
+        self._epoch: int | None = None
+        """That in which this server leads."""
+        self._undecided: deque[tuple[int, float]] = deque()
+        """(the last zxid of a batch, when it was proposed here)."""
+
+    def follow(self, core: Core) -> None:
+        """Be what the core is."""
+        if core.serving and not self.serving:
+            self._begin(core)
+        elif self.serving and not core.serving:
+            self.end(core.reason)
+        self._lead(core.epoch if self.serving and core.role is Role.LEADING else None)
+
+    def end(self, reason: str) -> None:
+        """Serve nobody; what is under way may yet be committed, and nobody here will know."""
+        if not self.serving:
+            return
+        self.serving = False
+        self.since = monotonic()
+        self._undecided.clear()
+        self._meter.looking()
+        log.warning("no service without a leader and a majority: %s", reason)
+        self._lead(None)
+        dropped = self._waiters.drop()
+        if dropped:
+            self._replica.dropped(dropped, reason, unknown=True)
+        self._replica.serve(False)
+
+    def proposed(self, batch: list[Record]) -> None:
+        """A leader has put these in order."""
+        self._undecided.append((batch[-1][0], monotonic()))
+        self._meter.proposed([len(txn) for _, txn in batch])
+
+    def committed(self, zxid: int) -> None:
+        """A majority has all up to there."""
+        undecided = self._undecided
+        while undecided and undecided[0][0] <= zxid:
+            self._meter.agreed(monotonic() - undecided.popleft()[1])
+
+    def _begin(self, core: Core) -> None:
+        began, self.since = self.since, monotonic()
+        self.serving = True
+        took = self.since - began
+        self._meter.elected(took)
+        what = "leads" if core.role is Role.LEADING else f"follows server {core.leader_id}"
+        log.info("this server %s in epoch %d, after %.3f s without a leader", what, core.epoch, took)
+        self._replica.serve(True)
+
+    def _lead(self, epoch: int | None) -> None:
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._replica.leading(epoch)

@@ -1,0 +1,85 @@
+"""Who waits on this server for a proposal or a barrier, from the asking until it is passed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..contract import Waiter
+from .core import Core
+
+
+class Waiters:
+    """Each waits in one place: for its turn with the core, then by the core's number, then by zxid."""
+
+    def __init__(self) -> None:
+        self._proposals: list[tuple[bytes, Waiter]] = []
+        self._asking: list[Waiter] = []
+        self._numbered: dict[int, Waiter] = {}
+        """Proposals that have no zxid yet, and barriers."""
+        self._ordered: dict[int, Waiter] = {}
+        self._barriers: deque[tuple[int, Waiter]] = deque()
+
+    def propose(self, txn: bytes, waiter: Waiter) -> None:
+        """Into the next batch."""
+        self._proposals.append((txn, waiter))
+
+    def ask(self, waiter: Waiter) -> None:
+        """For a barrier."""
+        self._asking.append(waiter)
+
+    def hand_to(self, core: Core) -> None:
+        """The core's turn: what was proposed since its last one is a batch."""
+        if self._proposals:
+            batch, self._proposals = self._proposals, []
+            numbers = core.propose([txn for txn, _ in batch])
+            self._numbered.update(zip(numbers, (waiter for _, waiter in batch), strict=True))
+        if self._asking:
+            asking, self._asking = self._asking, []
+            for waiter in asking:
+                self._numbered[core.barrier()] = waiter
+
+    def ordered(self, own: Sequence[tuple[int, int]]) -> None:
+        """(zxid, number) of proposals."""
+        for zxid, number in own:
+            waiter = self._numbered.pop(number, None)
+            if waiter is not None:
+                self._ordered[zxid] = waiter
+
+    def placed(self, barriers: Sequence[tuple[int, int]]) -> None:
+        """(number, zxid) of barriers: each is passed once that is applied."""
+        for number, zxid in barriers:
+            waiter = self._numbered.pop(number, None)
+            if waiter is not None:
+                self._barriers.append((zxid, waiter))
+
+    def refused(self, numbers: Sequence[int]) -> list[Waiter]:
+        """Those whose proposals or barriers these were; they wait no more."""
+        return [self._numbered.pop(number) for number in numbers if number in self._numbered]
+
+    def of(self, zxid: int) -> Waiter | None:
+        """Whoever waits for that transaction, and gets it now."""
+        return self._ordered.pop(zxid, None) if self._ordered else None
+
+    def reached(self, applied: int) -> list[Waiter]:
+        """Those whose barriers are passed; they wait no more."""
+        passed = []
+        while self._barriers and self._barriers[0][0] <= applied:
+            passed.append(self._barriers.popleft()[1])
+        return passed
+
+    def drop(self) -> list[Waiter]:
+        """All of them: nobody waits any more."""
+        dropped = [
+            *self._ordered.values(),
+            *self._numbered.values(),
+            *(waiter for _, waiter in self._barriers),
+            *(waiter for _, waiter in self._proposals),
+            *self._asking,
+        ]
+        self._ordered.clear()
+        self._numbered.clear()
+        self._barriers.clear()
+        self._proposals.clear()
+        self._asking.clear()
+        return dropped
