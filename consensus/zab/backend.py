@@ -46,7 +46,7 @@ class Zab:
             driver.delivery.lag,
             core.phase,
             driver.service.since,
-            0 if core.leader is None else core.leader.pending_syncs,
+            0 if core.leader is None else core.leader.pings.pending,
         )
 
     def _peers(self) -> tuple[Peer, ...]:

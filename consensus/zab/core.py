@@ -93,7 +93,7 @@ class Core:
     def take(self) -> Ready:
         """What is to be done now."""
         if self.leader is not None:
-            self.leader.flush()
+            self.leader.streams.flush()
         ready = self.server.ready
         if ready:
             self.server.ready = Ready()
@@ -173,7 +173,7 @@ class Core:
         number = self._number
         self._number += 1
         if self.leader is not None and self.leader.serving:
-            self.leader.barrier(self.server.me, number)
+            self.leader.pings.barrier(self.server.me, number)
         elif self.learner is not None and self.learner.serving:
             self.learner.barrier(number)
         else:
@@ -228,7 +228,7 @@ class Core:
     def _look(self, reason: str) -> None:
         self.reason = reason
         if not self.serving:  # else whoever served says so
-            self.server.ready.notes.append(f"looking for a leader: {reason}")
+            self.server.note(f"looking for a leader: {reason}")
         if self.leader is not None:
             for sid, first, txns in self.leader.held:
                 if sid == self.server.me:
@@ -237,7 +237,7 @@ class Core:
         self._election.begin(self.server.promises.current, self.server.history.last)
 
     def _begin(self, elected: int) -> None:
-        self.server.ready.notes.append(
+        self.server.note(
             "elected, if a majority follows" if elected == self.server.me else f"server {elected} is elected"
         )
         if elected == self.server.me:

@@ -200,9 +200,9 @@ class Driver:
         wanted = [self._outgoing.since]
         leader = self.core.leader
         if leader is not None:
-            wanted.append(leader.behind(serving=False))
+            wanted.append(leader.streams.behind(serving=False))
             if self._log.size < _PATIENT:
-                wanted.append(leader.behind(serving=True))
+                wanted.append(leader.streams.behind(serving=True))
         return min((zxid for zxid in wanted if zxid is not None), default=sys.maxsize)
 
     def _synced(self, zxid: int, error: Exception | None) -> None:

@@ -81,6 +81,10 @@ class Server:
         """Behind what is promised so far."""
         self.ready.messages.append((to, message))
 
+    def note(self, what: str) -> None:
+        """For whoever runs the server."""
+        self.ready.notes.append(what)
+
     def promise(
         self, *, accepted: int | None = None, current: int | None = None, cluster: bytes | None = None
     ) -> None:
