@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from .history import History
+from .history import History, epoch_of
 from .messages import Message, Record, Tail
 from .ready import Promises, Ready
 
@@ -62,7 +62,8 @@ class Server:
         self.me = me
         self.voters = voters
         self.limits = limits
-        self.promises = promises
+        # A backup has the records of an epoch, but not the promise that came before them.
+        self.promises = replace(promises, accepted=max(promises.accepted, epoch_of(last)))
         self.log_begins = begins
         self.synced = last
         self.commit = applied

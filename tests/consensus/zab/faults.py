@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 from unittest import mock
 
-from znoded.consensus.zab.messages import AckEpoch, AckNewLeader, Message, NewLeader, Record
+from znoded.consensus.zab.messages import AckEpoch, AckNewLeader, Message, NewLeader, Propose, Record
 
 from .node import Node
 from .told import Piece
@@ -52,10 +52,12 @@ def _wrong_point() -> AbstractContextManager[object]:
     receive = Node.receive
 
     def late(self: Node, origin: int, message: Message | Piece) -> None:
-        """A learner seems to hold one record more than it does."""
+        """A learner seems to hold one record more than it does, and takes what does not follow on its log."""
         if isinstance(message, AckEpoch) and message.tails:
             epoch, zxid = message.tails[-1]
             message = replace(message, tails=(*message.tails[:-1], (epoch, zxid + 1)))
+        elif isinstance(message, Propose) and self.core is not None and not self.steps:
+            message = replace(message, after=self.core.server.history.last)
         receive(self, origin, message)
 
     return mock.patch.object(Node, "receive", late)
@@ -113,3 +115,6 @@ FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
 
 RARE: Final = {"epoch-before-log": 1666}
 """Seeds near which those are found that need several things to go wrong in turn."""
+
+STUCK: Final = frozenset(("forgotten-promises", "stale-sync"))
+"""Those which may leave an ensemble that gets nowhere, before they break a law."""

@@ -71,6 +71,8 @@ class Laws:
             if self.history[at] != record:
                 raise Broken(f"server {sid} applies {show(record[0])} for {show(self.history[at][0])}")
             return
+        if self.history and record[0] <= self.history[-1][0]:
+            raise Broken(f"{show(record[0])} is committed behind {show(self.history[-1][0])}")
         self.history.append(record)
         self._committed.add(record[0])
         holders = self._on_disk(record)

@@ -20,6 +20,10 @@ from .told import GONE, Gone, Piece, told
 _Side: TypeAlias = tuple[int, int]
 
 
+class NoRest(Broken):
+    """Nothing goes wrong any more, and still it does not come to an end."""
+
+
 class World:
     """voters: so many servers that vote; observers: so many more that do not."""
 
@@ -224,7 +228,7 @@ class World:
             self.check()
             if self.at_rest():
                 return
-        raise Broken("the ensemble does not come to rest")
+        raise NoRest("the ensemble does not come to rest")
 
     def at_rest(self) -> bool:
         """All serve, and hold the same; nothing is under way, nobody waits."""
