@@ -16,7 +16,7 @@ from .core import Core
 from .delivery import Delivery
 from .ensemble import TICK, Ensemble
 from .history import History
-from .keeper import Keeper
+from .keeper import Keeper, NotKept
 from .messages import Message, Ping
 from .reader import Reader
 from .ready import Ready
@@ -123,12 +123,15 @@ class Driver:
         """Whatever a peer says."""
         if self._failed:
             return
-        if kind == _CORE:
-            self._receive(peer, payload)
-        elif kind == TO_LEADER:
-            self._replica.heard(payload)
-        elif kind in (BEGINS, CHUNK) and peer == self.core.leader_id and self._held is None:
-            self._spool(payload, begins=kind == BEGINS)
+        try:
+            if kind == _CORE:
+                self._receive(peer, payload)
+            elif kind == TO_LEADER:
+                self._replica.heard(payload)
+            elif kind in (BEGINS, CHUNK) and peer == self.core.leader_id and self._held is None:
+                self._spool(payload, begins=kind == BEGINS)
+        except Exception as error:
+            self._fail(error)
 
     def _receive(self, peer: int, payload: bytes) -> None:
         try:
@@ -182,17 +185,23 @@ class Driver:
         while True:
             await asyncio.sleep(TICK)
             if self._held is None and not self._failed:
-                # Of what one who lags far lacks, the state is the shorter account, and the quicker one
-                # (ZooKeeper's snapshotSizeFactor); but nobody is sent an older state than may be cut from it.
-                self.core.server.log_begins = max(
-                    self._log.first_zxid - 1,
-                    min(self._log.reach(self._replica.size // 3), self._replica.applied_zxid),
-                )
-                if self.core.leader is None:
-                    self._outgoing.end_all()
-                self._log.needed = self._needed()
-                self.core.tick()
-                self.stir()
+                try:
+                    self._pass_time()
+                except Exception as error:
+                    self._fail(error)
+
+    def _pass_time(self) -> None:
+        # Of what one who lags far lacks, the state is the shorter account, and the quicker one
+        # (ZooKeeper's snapshotSizeFactor); but nobody is sent an older state than may be cut from it.
+        self.core.server.log_begins = max(
+            self._log.first_zxid - 1,
+            min(self._log.reach(self._replica.size // 3), self._replica.applied_zxid),
+        )
+        if self.core.leader is None:
+            self._outgoing.end_all()
+        self._log.needed = self._needed()
+        self.core.tick()
+        self.stir()
 
     def _needed(self) -> int:
         """The log is to keep what lies beyond this zxid: a learner would need a snapshot without it, the
@@ -221,16 +230,20 @@ class Driver:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Leave the ensemble as if killed: the others go on."""
+        """Leave the ensemble as if killed: the others go on. What the core wanted done may be half done, so
+        nothing more of it may be."""
         self._failed = True
-        log.error("this server takes no part any more: %s", error)
+        # What nobody thought of is a bug, and its place worth knowing.
+        trace = None if isinstance(error, OSError) else error
+        log.error("this server takes no part any more: %s", error, exc_info=trace)
         self.service.end(str(error))
         self.channel.drop_all()
-        if isinstance(error, LogFull | Unusable) and self._held is None:
+        if isinstance(error, LogFull | NotKept | Unusable) and self._held is None:
             self._returning = self._loop.call_later(_RETRY, self._return)
 
     def _return(self) -> None:
         """Begin anew with what is on disk, as after a crash: there may be room again."""
+        self._committer.pause()
         self._log.rollback()
         self._failed = False
         self._make_core()
@@ -242,6 +255,12 @@ class Driver:
         self._stirred = False
         if self._failed or self._held is not None:
             return
+        try:
+            self._go_on()
+        except Exception as error:
+            self._fail(error)
+
+    def _go_on(self) -> None:
         core = self.core
         if core.serving:
             self.waiters.hand_to(core)
@@ -300,18 +319,17 @@ class Driver:
                 await self._rebuild.restore(ready.restore)
             elif ready.truncate is not None:
                 await self._rebuild.truncate(ready.truncate)
+            held, self._held = self._held or [], None
+            if self._failed:
+                self._return()
+                return
+            self._do(ready)
+            self.core.synced(self._log.durable_zxid)
+            self._work()
+            self._catch_up(held)
         except Exception as error:
             self._held = None
             self._fail(error)
-            return
-        held, self._held = self._held or [], None
-        if self._failed:
-            self._return()
-            return
-        self._do(ready)
-        self.core.synced(self._log.durable_zxid)
-        self._work()
-        self._catch_up(held)
 
     def _catch_up(self, held: list[tuple[int, Message]]) -> None:
         while held and self._held is None:

@@ -9,6 +9,7 @@ from typing import Final
 from zlib import crc32
 
 from ...storage.directories import sync_directory
+from ...storage.segment import write_at
 from .ready import Promises
 
 _MAGIC: Final = b"znodezab"
@@ -20,6 +21,10 @@ _TAIL: Final = struct.Struct(">qq")
 
 class PromisesDamaged(Exception):
     """The file is not what was saved: this server no longer knows what it has promised."""
+
+
+class NotKept(OSError):
+    """Promises could not be saved: nothing may leave that relies on them."""
 
 
 class Keeper:
@@ -45,22 +50,28 @@ class Keeper:
         self.promises = Promises(accepted, current, pairs, cluster)
 
     def save(self, promises: Promises) -> None:
-        """Make them durable. Raises OSError; then what is on disk is the one or the other."""
+        """Make them durable. Raises NotKept; then what is on disk is the one or the other."""
         tails = b"".join(_TAIL.pack(*tail) for tail in promises.tails)
         counts = promises.accepted, promises.current, len(promises.tails)
         head = _HEAD.pack(_MAGIC, 0, _VERSION, promises.cluster, *counts)
         data = bytearray(head + tails)
         struct.pack_into(">I", data, len(_MAGIC), crc32(data[_CHECKED:]))
+        try:
+            self._write(bytes(data))
+        except OSError as error:
+            raise NotKept(error.errno, f"{self._path} can't be written: {error.strerror}") from error
+        self.promises = promises
+
+    def _write(self, data: bytes) -> None:
         new = self._path.with_name(self._path.name + ".new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, data)
+            write_at(fd, data, 0)
             os.fsync(fd)
         finally:
             os.close(fd)
         new.rename(self._path)
         sync_directory(self._path.parent)
-        self.promises = promises
 
     def _damaged(self) -> PromisesDamaged:
         return PromisesDamaged(
