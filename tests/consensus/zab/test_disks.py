@@ -66,7 +66,7 @@ def _failing(name: str, number: int, home: Path, monkeypatch: pytest.MonkeyPatch
     real = getattr(os, name)
 
     def fail(fd: int, *arguments: object) -> object:
-        if (home / "log") in Path(os.readlink(f"/proc/self/fd/{fd}")).parents:
+        if (home / "log") in Path(f"/proc/self/fd/{fd}").readlink().parents:
             raise OSError(number, os.strerror(number))
         return real(fd, *arguments)
 
