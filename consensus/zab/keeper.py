@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from ...storage.directories import sync_directory
-from ...storage.segment import write_at
 from .ready import Promises
 
 _MAGIC: Final = b"znodezab"
@@ -66,7 +66,8 @@ class Keeper:
         new = self._path.with_name(self._path.name + ".new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            write_at(fd, data, 0)
+            if os.write(fd, data) < len(data):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
             os.fsync(fd)
         finally:
             os.close(fd)
