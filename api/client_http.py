@@ -1,90 +1,56 @@
-"""HTTP on the client port: aiohttp on the outside, and who of its connections must go."""
+"""HTTP on the client port, what is not plain: aiohttp's server, with our limits on time and size."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing, suppress
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
-from time import time
+from functools import partial
 from typing import Final, cast
 
 from aiohttp import HttpVersion10, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 
-from .admin import words
-from .certificates import introduce
+from . import http_patience
 from .connection import Connection, Service
 from .http import finish
 from .http_quiet import Quiet
+from .plain_http import PlainHttp, take_as_it_is, too_slow
 from .rest import resources
-from .rest.connection import HttpConnection
 from .rest.exchange import Answer, Incoming, Stream
 from .rest.forms import Fault
+from .rest.wire import written
 from .websocket import handshake
 
-_IDLE: Final = 30.0
-"""Seconds that a client may take for a request, may leave between two, and has to read some of an answer."""
-_LEAST: Final = 64 << 10
-"""Bytes that it must have read by then, of what does not fit the kernel's buffers."""
-_NO_CONTENT: Final = 204
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's protocol for one connection, admitted by the server core before it can cost anything."""
+    """aiohttp's protocol for one connection, taken over from who serves plain requests."""
 
-    __slots__ = (
-        "_ending",
-        "_impatient",
-        "_timer",
-        "_transport",
-        "_unread",
-        "client",
-        "lost",
-        "root",
-        "service",
-    )
+    __slots__ = ("_ending", "_impatient", "_reading", "client", "lost", "root", "service")
 
-    def __init__(self, server: web.Server, service: Service) -> None:
+    def __init__(self, server: web.Server, plain: PlainHttp) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             logger=Quiet(logging.getLogger(__name__)),  # type: ignore[arg-type]  # likewise
             access_log=None,  # type: ignore[arg-type]  # typed too narrowly: it means none
-            keepalive_timeout=_IDLE,
-            lingering_time=_IDLE,
+            keepalive_timeout=http_patience.IDLE,
+            lingering_time=http_patience.IDLE,
             auto_decompress=False,
         )
-        self.service = service
-        self._timer: asyncio.TimerHandle | None = None
-        self._unread = 0
+        self.service = plain.service
+        self.client = plain.client
+        self.root = plain.root
+        self._reading = plain.reading
         self._impatient = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit it or not."""
-        # aiohttp lets go of it at once when it closes it, with what is not yet written.
-        transport = self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
-        self.client = HttpConnection(transport, self.service, peer[0], peer[1])
-        introduce(self.client, transport)
         self.lost: Callable[[], None] = self.client.gone
-        if self.service.accept(self.client) is not None:
-            transport.abort()
-            return
-        scheme = "https" if self.client.secure else "http"
-        host, port = transport.get_extra_info("sockname")[:2]
-        self.root = scheme, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        transport.set_write_buffer_limits(*words.FULL)  # so that writing pauses until everything is out
-        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody waits for an answer."""
-        self._forgive()
+        self._reading.goes_on()
         self.lost()
         super().connection_lost(exc)
 
@@ -99,32 +65,18 @@ class _Protocol(web.RequestHandler):
         """The client reads more slowly than answers come: it must go on reading."""
         super().pause_writing()
         if self._impatient:
-            self._watch()
+            self._reading.lags()
 
     def resume_writing(self) -> None:
         """There is room again."""
-        self._forgive()
+        self._reading.goes_on()
         super().resume_writing()
-
-    def _watch(self) -> None:
-        unread = self._transport.get_write_buffer_size()
-        if self._timer is not None and unread > self._unread - _LEAST:
-            self.service.closing(self.client, f"has read hardly anything for {_IDLE:g} s")
-            self._transport.abort()
-            return
-        self._unread = unread
-        self._timer = asyncio.get_running_loop().call_later(_IDLE, self._watch)
-
-    def _forgive(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def become(self, connection: Connection, lost: Callable[[], None]) -> None:
         """From now on the core sees that connection in place of this one: it still is admitted once."""
         connection.secure, connection.subject = self.client.secure, self.client.subject
         self._impatient = False
-        self._forgive()
+        self._reading.goes_on()
         self.service.gone(self.client)
         self.service.accept(connection)
         self.lost = lost
@@ -135,23 +87,8 @@ class _Whole(web.StreamResponse):
 
     def __init__(self, request: web.BaseRequest, answer: Answer) -> None:
         self._keeps = request.keep_alive and not answer.ends
-        body = answer.body
-        head = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nZxid: {answer.zxid}\r\n"]
-        if answer.kind:
-            head.append(f"Content-Type: {answer.kind}\r\n")
-        for name, value in answer.headers.items():
-            head.append(f"{name}: {value}\r\n")
-        is_head = request.method == "HEAD"
-        if answer.status != _NO_CONTENT and not is_head:  # to HEAD, it would have to be GET's
-            head.append(f"Content-Length: {len(body)}\r\n")
-        if not self._keeps:
-            head.append("Connection: close\r\n")
-        elif request.version == HttpVersion10:
-            head.append("Connection: keep-alive\r\n")
-        head.append(_end_of_head(int(time())))
-        self._bytes = "".join(head).encode()
-        if not is_head:
-            self._bytes += body
+        connection = "keep-alive" if request.version == HttpVersion10 else ""
+        self._bytes = written(answer, request.method, connection if self._keeps else "close")
 
     @property
     def keep_alive(self) -> bool:
@@ -171,34 +108,33 @@ class _Whole(web.StreamResponse):
         """It has gone out."""
 
 
-def _take_as_it_is(headers: Mapping[str, str]) -> None:
-    """Raise Fault for a body in a coding that would be kept as if it were the data."""
-    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
-        coding = headers.get(name)
-        if coding is not None and coding.strip().lower() != plain:
-            raise Fault(415, f"a body is taken as it is, not with {name}: {coding}")
-
-
-@lru_cache(maxsize=1)
-def _end_of_head(second: int) -> str:
-    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: znoded\r\n\r\n"
-
-
 class _Server(web.Server):
     def __init__(self, service: Service, dirty: list[Connection], limit: int) -> None:
         super().__init__(self._handle)
         self._service = service
         self._dirty = dirty
         self._limit = limit
+        self._plain: set[PlainHttp] = set()
 
-    def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, self._service)
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # for plain requests, until others come
+        return PlainHttp(self._service, self._limit, self._plain, partial(_Protocol, self))
 
     def pre_shutdown(self) -> None:
         """Streams of events would not end by themselves."""
         for protocol in self.connections:
             cast(_Protocol, protocol).client.end_stream()
+        for plain in list(self._plain):
+            plain.end()
         super().pre_shutdown()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # aiohttp names it
+        """What is being answered gets that long, in seconds."""
+        await super().shutdown(timeout)
+        tasks = [plain.task for plain in self._plain if plain.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        for plain in self._plain:
+            plain.transport.abort()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol = cast(_Protocol, request.protocol)
@@ -222,7 +158,7 @@ class _Server(web.Server):
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """The body, in good time and of a size that a znode may have; raises Fault."""
-        _take_as_it_is(request.headers)
+        take_as_it_is(request.headers)
         content = request.content
         if content.is_eof():
             body = content.read_nowait()
@@ -232,10 +168,10 @@ class _Server(web.Server):
             if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
                 request.transport.write(_CONTINUE)
             try:
-                async with asyncio.timeout(_IDLE):
+                async with asyncio.timeout(http_patience.IDLE):
                     return await self._gather(content)
             except TimeoutError:
-                raise Fault(408, f"the body did not come within {_IDLE:g} s") from None
+                raise too_slow() from None
             except (web.RequestPayloadError, ConnectionError, RuntimeError) as error:
                 # The latter two are how the reader tells that the client has closed the connection.
                 raise Fault(400, f"the body is malformed: {error}") from error

@@ -26,9 +26,9 @@ jute.maxbuffer={MAX_BUFFER}
 admin.serverPort={ADMIN_PORT}
 """
 IMPATIENT = """
-from znoded.api import client_http, port
+from znoded.api import http_patience, port
 from znoded.api.admin import words
-port.PATIENCE = client_http._IDLE = words.PATIENCE = 1.0
+port.PATIENCE = http_patience.IDLE = words.PATIENCE = 1.0
 """
 STATUS = re.compile(rb"HTTP/1\.[01] (\d\d\d) ")
 

@@ -14,8 +14,8 @@ from ...daemons import Daemon, until
 from .client import JSON, OCTETS, Rest
 
 IMPATIENT = """
-from znoded.api import client_http
-client_http._IDLE = 0.5
+from znoded.api import http_patience
+http_patience.IDLE = 0.5
 """
 SESSIONS = 5
 

@@ -21,9 +21,9 @@ maxClientCnxns={PER_ADDRESS}
 jute.maxbuffer={MAX_BUFFER}
 """
 IMPATIENT = """
-from znoded.api import client_http, port
+from znoded.api import http_patience, port
 from znoded.api.websocket import connection
-port.PATIENCE = client_http._IDLE = connection.PATIENCE = connection._PATIENCE = 1.0
+port.PATIENCE = http_patience.IDLE = connection.PATIENCE = connection._PATIENCE = 1.0
 """
 KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 UPGRADE = f"GET /ws/v1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n".encode()
