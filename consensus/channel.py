@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Final, Protocol, cast
 from zlib import crc32
 
@@ -43,6 +44,10 @@ _PAUSE: Final = 0.02
 """Seconds until a peer is dialed again, after the first failure; twice that after the next."""
 _MOST: Final = 1.0
 """At the most."""
+_QUIET: Final = 60.0
+"""Seconds between two warnings about refusals of the same peer."""
+_HOSTS: Final = 1000
+"""Of so many it is remembered who was refused."""
 NO_CLUSTER: Final = bytes(16)
 
 
@@ -80,11 +85,9 @@ class Identity:
         """That this server knows the secret, in an exchange of these hellos."""
         return hmac.digest(self.secret, role + hellos, "sha256")
 
-    def judge(self, hello: bytes) -> int:
-        """The peer's id; raises Refused."""
-        magic, backend, peer, to, cluster, _ = _HELLO.unpack(hello)
-        if magic != _MAGIC:
-            raise Refused("it speaks something else, or another version of it")
+    def judge(self, hello: bytes) -> None:
+        """Whether that peer belongs here; raises Refused."""
+        _, backend, _, to, cluster, _ = _HELLO.unpack(hello)
         name = backend.rstrip(b"\0").decode(errors="replace")
         if name != self.backend:
             raise Refused(f"it runs {name}, this server {self.backend}")
@@ -93,10 +96,17 @@ class Identity:
         own = self.cluster()
         if NO_CLUSTER not in (cluster, own) and cluster != own:
             raise Refused(
-                f"its data are of cluster {cluster.hex()}, those of this server of {own.hex()}: "
-                "remove the data of the one that does not belong here, and it is given those of the others"
+                f"its data are of cluster {cluster.hex()}, those of this server of {own.hex()}: keep those "
+                "that you want, empty the directories of servers with others, and they are given these"
             )
-        return int(peer)
+
+
+def claimed(hello: bytes) -> int:
+    """The id that a peer says it has; raises Refused."""
+    magic, _, peer, _, _, _ = _HELLO.unpack(hello)
+    if magic != _MAGIC:
+        raise Refused("it speaks something else, or another version of it")
+    return int(peer)
 
 
 class Refused(Exception):
@@ -116,7 +126,8 @@ class Channel:
         self._dialing: list[asyncio.Task[None]] = []
         self.sent: Counter[int] = Counter()
         """Bytes sent, by peer."""
-        self._free: dict[int, asyncio.Event] = {}
+        self._quiet: dict[tuple[str, int], float] = {}
+        """(address, claimed id) → until when a refusal of that is nothing new; monotonic."""
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -125,8 +136,7 @@ class Channel:
         host, port = self._addresses[self.identity.me]
         self._server = await loop.create_server(lambda: _protocol(Link(self, None)), host, port)
         for peer in self._addresses:
-            if peer < self.identity.me:
-                self._free[peer] = asyncio.Event()
+            if self.dials(peer):
                 self._dialing.append(loop.create_task(self._dial(peer)))
 
     async def stop(self) -> None:
@@ -184,8 +194,21 @@ class Channel:
             old.close()
             self.owner.disconnected(peer)
         self._links[peer] = link
+        for key in [key for key in self._quiet if key[1] == peer]:
+            del self._quiet[key]
         _log.info("server %d is connected", peer)
         self.owner.connected(peer)
+
+    def refused(self, who: str, host: str, peer: int, reason: str) -> None:
+        """Log it, but not at every try."""
+        now = monotonic()
+        key = host, peer if self.is_peer(peer) else 0
+        new = self._quiet.get(key, 0.0) <= now
+        if new:
+            if len(self._quiet) >= _HOSTS:
+                self._quiet.clear()
+            self._quiet[key] = now + _QUIET
+        _log.log(logging.WARNING if new else logging.DEBUG, "%s is refused: %s", who, reason)
 
     def gone(self, link: Link) -> None:
         """A connection is closed."""
@@ -197,8 +220,8 @@ class Channel:
                 self.owner.disconnected(peer)
 
     def dials(self, peer: int) -> bool:
-        """Whether it is this server that dials that peer."""
-        return peer in self._free
+        """Whether it is this server that dials a peer."""
+        return peer < self.identity.me
 
     def is_peer(self, peer: int) -> bool:
         """Whether there is such a server."""
@@ -267,7 +290,8 @@ class Link:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello, or wait for it; not for ever."""
         self._transport = cast(asyncio.Transport, transport)
-        self._address = transport.get_extra_info("peername")
+        address = transport.get_extra_info("peername")
+        self._host = str(address[0]) if address else "an unknown address"
         if not self._channel.admit(self):
             self._transport.abort()
             return
@@ -289,8 +313,11 @@ class Link:
                 rest.clear()
             self._take(data)
         except Refused as refused:
-            _log.warning("%s is refused: %s", self._who(), refused)
-            self.close()
+            self._channel.refused(self._who(), self._host, self._claimed, str(refused))
+            if self.peer is None:
+                self._transport.close()  # it is to read what was said, and know why itself
+            else:
+                self.close()
 
     def pause_writing(self) -> None:
         """Much is under way."""
@@ -326,8 +353,8 @@ class Link:
     def _who(self) -> str:
         if self.peer is not None:
             return f"server {self.peer}"
-        claimed = f", which says that it is server {self._claimed}," if self._claimed else ""
-        return f"a peer at {self._address[0] if self._address else 'an unknown address'}{claimed}"
+        claim = f", which says that it is server {self._claimed}," if self._claimed else ""
+        return f"a peer at {self._host}{claim}"
 
     def _greet(self) -> bool:
         """The exchange up to both proofs; whether it is done."""
@@ -339,14 +366,20 @@ class Link:
                 return False
             theirs = bytes(self._rest[: _HELLO.size])
             del self._rest[: _HELLO.size]
-            self._claimed = peer = identity.judge(theirs)
+            self._claimed = peer = claimed(theirs)
             if not self._channel.is_peer(peer) or (self._dialed is None) == self._channel.dials(peer):
                 raise Refused("it is not one of this server's peers, or should have been dialed")
             if self._dialed is None:
+                # Before it is judged: it may have a reason, too.
                 self._hello = identity.hello(peer)
+                self._transport.write(self._hello)
+                identity.judge(theirs)
                 self._hellos = theirs + self._hello
-                self._transport.write(self._hello + identity.proof(b"listens", self._hellos))
+                self._transport.write(identity.proof(b"listens", self._hellos))
             else:
+                identity.judge(theirs)
+                if peer != self._dialed:
+                    raise Refused(f"server {self._dialed} should be there")
                 self._hellos = self._hello + theirs
                 self._transport.write(identity.proof(b"dials", self._hellos))
         if len(self._rest) < _PROOF:

@@ -20,9 +20,19 @@ def _promises_directory(config: Config) -> Path:
     return config.data_log_dir / "zab"
 
 
+class OthersShare(Exception):
+    """These data are an ensemble's: one that went on alone with them could not go back."""
+
+
 def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
-    """The backend that the configuration names, on that log. Raises OSError."""
+    """The backend that the configuration names, on that log. Raises OthersShare, OSError."""
     if config.consensus is Backend.STANDALONE:
+        directory = _promises_directory(config)
+        if directory.exists():
+            raise OthersShare(
+                f"{config.data_dir} holds an ensemble's data, and the configuration has no server.N lines: "
+                f"add them; or remove {directory}, to go on alone for good"
+            )
         return Standalone(log, meter.synced)
     from ..consensus.zab.backend import Zab
     from ..consensus.zab.ensemble import Ensemble

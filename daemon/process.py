@@ -24,7 +24,7 @@ from .flusher import Flusher
 from .history import History
 from .listeners import Listeners
 from .occupation import occupy
-from .ordering import incoming_snapshot, ordered_by
+from .ordering import OthersShare, incoming_snapshot, ordered_by
 from .reaper import Reaper
 from .refill import finish
 from .release import told
@@ -51,7 +51,7 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a meaning
     try:
         return uvloop.run(_run(config))
-    except (OSError, BackupDamaged, LogDamaged, Unusable) as error:
+    except (OSError, BackupDamaged, LogDamaged, OthersShare, Unusable) as error:
         log.error("%s", error)
         return _FAILED
     except OtherFormat as error:
@@ -100,7 +100,8 @@ async def _run(config: Config) -> int:
             stack.callback(loop.create_task(work).cancel)
         _spare_the_collector()
         state = server.state
-        log.info("serving clients on %s, %d znodes, zxid %#x", address, state.node_count, state.zxid)
+        what = "serving" if view.serving else "not yet serving"
+        log.info("%s clients on %s, %d znodes, zxid %#x", what, address, state.node_count, state.zxid)
         if audit is not None:
             audit.serving()
         await stopped.wait()

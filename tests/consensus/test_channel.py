@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -169,22 +170,59 @@ def test_what_is_sent_to_nobody_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "why"),
+    ("other", "why", "back"),
     [
-        ({"secret": b"guess"}, "its secret is not that of quorum.secretFile here"),
-        ({"backend": "raft"}, "it runs raft, this server zab"),
-        ({"cluster": b"b" * 16}, "its data are of cluster " + b"b".hex() * 16),
+        ({"secret": b"guess"}, "its secret is not that of quorum.secretFile here", ""),
+        ({"backend": "raft"}, "it runs raft, this server zab", "it runs zab, this server raft"),
+        (
+            {"cluster": b"b" * 16},
+            "its data are of cluster " + b"b".hex() * 16,
+            "its data are of cluster " + b"a".hex() * 16,
+        ),
     ],
+    ids=["secret", "backend", "data"],
 )
 def test_servers_that_do_not_belong_together_stay_apart(
-    caplog: pytest.LogCaptureFixture, other: dict[str, bytes], why: str
+    caplog: pytest.LogCaptureFixture, other: dict[str, bytes], why: str, back: str
 ) -> None:
+    """And both say why."""
+
     async def scene() -> None:
         async with house() as home:
             _, at_one = await home.serve(1, cluster=b"a" * 16)
-            await home.serve(2, **other)  # type: ignore[arg-type]  # what the table holds
+            _, at_two = await home.serve(2, **other)  # type: ignore[arg-type]  # what the table holds
             await logged(caplog, why)
-            assert at_one.told == []
+            await logged(caplog, f"server 1, is refused: {back or why}")
+            await logged(caplog, "server 2, is refused")
+            assert at_one.told == at_two.told == []
+
+    run(scene)
+
+
+def test_a_server_at_anothers_address_is_known_for_what_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with house(3) as home:
+            await home.serve(1)
+            home.addresses[2] = home.addresses[1]
+            await home.serve(3)
+            await logged(caplog, "server 1, is refused: server 2 should be there")
+            await logged(caplog, "server 3, is refused: it looks for server 2, this is server 1")
+
+    run(scene)
+
+
+def test_the_reason_is_not_said_at_every_try(caplog: pytest.LogCaptureFixture) -> None:
+    def refusals(level: int) -> int:
+        return sum("is refused" in record.message for record in caplog.records if record.levelno == level)
+
+    async def scene() -> None:
+        caplog.set_level(logging.DEBUG)
+        async with house() as home:
+            await home.serve(1, cluster=b"a" * 16)
+            await home.serve(2, cluster=b"b" * 16)
+            while refusals(logging.DEBUG) < 4:  # noqa: ASYNC110 - a log is no event
+                await asyncio.sleep(0.005)
+            assert refusals(logging.WARNING) == 2  # by either server
 
     run(scene)
 
