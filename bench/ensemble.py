@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import struct
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,7 +17,7 @@ from typing import Final, Self
 import click
 
 from .load import Generator, Load
-from .servers import CONNECT, Contender, Server, free_port
+from .servers import CONNECT, Contender, Server, free_port, read_synced
 from .speed import Row
 
 SIZE: Final = 3
@@ -40,10 +42,10 @@ _REST: Final = 0.5
 
 
 class Member(Server):
-    """One of an ensemble."""
+    """One of an ensemble. It is up when it has all that the ensemble acknowledged."""
 
     def __init__(self, contender: Contender, directory: Path, number: int, peers: str) -> None:
-        super().__init__(contender, directory)
+        super().__init__(replace(contender, read=read_synced), directory)
         (directory / "data" / "myid").write_text(f"{number}\n")
         with (directory / "zoo.cfg").open("a") as config:
             config.write(f"initLimit=10\nsyncLimit=5\n{peers}")
@@ -51,10 +53,21 @@ class Member(Server):
     @property
     def leads(self) -> bool:
         """As it says itself."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
-            connection.sendall(b"srvr")
-            return b"Mode: leader" in connection.makefile("rb").read()
+        with suppress(OSError):
+            return "Mode: leader" in self._told(1)
         return False
+
+    def writes(self) -> int:
+        """How many it applied in this epoch, by its zxid. Raises click.ClickException if it tells none."""
+        with suppress(OSError):
+            if found := re.search("Zxid: 0x([0-9a-f]+)", self._told(_LONGEST)):
+                return int(found[1], 16) & 0xFFFFFFFF
+        raise click.ClickException(f"{self.name} tells no zxid")
+
+    def _told(self, patience: float) -> str:
+        with socket.create_connection(("127.0.0.1", self.port), patience) as connection:
+            connection.sendall(b"srvr")
+            return connection.makefile("rb").read().decode()
 
 
 class Ensemble:
@@ -81,11 +94,11 @@ class Ensemble:
     ) -> None:
         self._running.__exit__(kind, error, trace)
 
-    def start(self) -> None:
-        """Start all, and wait until each serves."""
-        for member in self.members:
+    def start(self, count: int = SIZE) -> None:
+        """Start the first ones, and wait until each serves."""
+        for member in self.members[:count]:
             member.launch()
-        for member in self.members:
+        for member in self.members[:count]:
             member.wait()
 
     def leader(self) -> Member:

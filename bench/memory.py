@@ -14,7 +14,6 @@ from .load import VALUE, Generator
 from .plan import Plan
 from .servers import Contender, Memory, Server
 
-_PARENT: Final = "/znodes"
 STEPS: Final = 6
 
 
@@ -48,16 +47,16 @@ def measure(
         time.sleep(plan.idle)
         return server.memory()
 
-    created = 0
+    created, last = 0, b""
 
     def create(end: int) -> None:
-        nonlocal created
-        generator.run(server.port, "create", 64, 10, "-n", f"{end - created}", "-p", _PARENT)
+        nonlocal created, last
+        last = generator.fill(server.port, created, end)
         created = end
 
     def restart(how: signal.Signals) -> float:
         server.end(how)
-        return server.start(b"%b/c-%010d" % (_PARENT.encode(), created - 1), VALUE)
+        return server.start(last, VALUE)
 
     def killed(number: int) -> float:
         create(plan.znodes * (number + 1) // (plan.rounds + 1))

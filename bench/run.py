@@ -13,17 +13,18 @@ from typing import Final, TextIO
 
 import click
 
-from . import ensemble, http, machine, memory, speed, websocket
+from . import ensemble, http, join, machine, memory, speed, websocket
 from .etcd import ETCD
 from .load import VALUE, Generator
 from .plan import Plan
-from .servers import ZNODED, ZOOKEEPER, Contender, Server
-from .tables import failover_table, memory_table, speed_table
+from .servers import ZNODED, ZOOKEEPER, ZOOKEEPER_2G, Contender, Server
+from .tables import failover_table, join_table, memory_table, speed_table
 
 _MEMORY: Final = "memory"
 _NAMES: Final = (
     *(row.name for row in (*speed.ROWS, *http.ROWS, *websocket.ROWS, *ensemble.ROWS)),
     ensemble.FAILOVER,
+    join.NAME,
     _MEMORY,
 )
 
@@ -66,7 +67,8 @@ def main(
     The rows are get-16x1 (16 connections with 1 request in flight on each), get-64x10, set-16x1, set-64x10,
     create-64x10, mixed-64x10 (9 gets to 1 set), http-put-64x1 and http-get-64x1 (beside etcd, by wrk),
     ws-get-16x10 and ws-set-16x10 (over the WebSocket, beside nothing), 3-get-16x1 and so on (three servers
-    beside three of ZooKeeper), 3-failover (their leader killed), and memory (starts, restarts and memory).
+    beside three of ZooKeeper), 3-failover (their leader killed), 3-join (a server with an empty disk joins
+    two that are written to), and memory (starts, restarts and memory).
     """
     # So that all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -79,7 +81,8 @@ def main(
         http_loads = []
     three_loads = [row for row in ensemble.ROWS if row.name in rows]
     three = three_loads or ensemble.FAILOVER in rows
-    contenders = _present(ZNODED, ZOOKEEPER) if loads or three or _MEMORY in rows else []
+    compared = loads or three or rows & {join.NAME, _MEMORY}
+    contenders = _present(ZNODED, ZOOKEEPER) if compared else []
     http_contenders = _present(ZNODED, ETCD) if http_loads else []
     ws_loads = [row for row in websocket.ROWS if row.name in rows]
     ws_contenders = [ZNODED] if ws_loads else []
@@ -92,11 +95,13 @@ def main(
     outcomes: list[list[speed.Outcome]] = []
     figures: dict[str, memory.Figures] = {}
     failovers: dict[str, list[float]] = {}
+    joins: dict[str, join.Joining] = {}
     every = dict.fromkeys((*contenders, *http_contenders, *ws_contenders))
     steps = speed.steps(loads, len(contenders), plan) + speed.steps(http_loads, len(http_contenders), plan)
     steps += speed.steps(ws_loads, len(ws_contenders), plan)
     steps += speed.steps(three_loads, len(contenders), plan)
     steps += plan.failovers * len(contenders) * (ensemble.FAILOVER in rows)
+    steps += join.STEPS * len(contenders) * (join.NAME in rows)
     steps += len(every) + len(contenders) * memory.STEPS * (_MEMORY in rows)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="znoded-bench-", dir=data)))
@@ -146,6 +151,15 @@ def main(
                 if ensemble.FAILOVER in rows:
                     for one in ensembles:
                         failovers[one.name] = ensemble.failover(one, plan.failovers, step)
+        if join.NAME in rows:
+            for contender in contenders:
+                roomy = ZOOKEEPER_2G if contender is ZOOKEEPER else contender
+                # Removed at once: it takes gigabytes of the disk.
+                with (
+                    tempfile.TemporaryDirectory(dir=scratch) as directory,
+                    ensemble.Ensemble(roomy, Path(directory)) as one,
+                ):
+                    joins[one.name] = join.measure(one, generator, plan, step)
         if _MEMORY in rows:
             for contender in contenders:
                 figures[contender.name] = memory.measure(
@@ -157,6 +171,8 @@ def main(
         click.echo(f"\n{speed_table(group)}")
     if failovers:
         click.echo(f"\n{failover_table(failovers)}")
+    if joins:
+        click.echo(f"\n{join_table(joins)}\n{plan.znodes:,} znodes of {VALUE} bytes")
     if figures:
         click.echo(f"\n{memory_table(figures)}\nfull: {plan.znodes:,} znodes of {VALUE} bytes")
     if quick:
@@ -168,6 +184,7 @@ def main(
             "plan": asdict(plan),
             "speed": [asdict(outcome) for group in outcomes for outcome in group],
             "failover": failovers,
+            "join": {name: asdict(one) for name, one in joins.items()},
             "memory": {name: asdict(one) for name, one in figures.items()},
         }
         json.dump(everything, report, indent=2)

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -42,6 +43,7 @@ log4j.appender.C.layout.ConversionPattern=%m%n
 # protocol version, last zxid, timeout, session id, password, read-only
 CONNECT: Final = struct.Struct(">iqiqi16s?").pack(0, 0, 30_000, 0, 16, bytes(16), False)
 _GET_DATA: Final = 4
+_SYNC: Final = 9
 _CLOSE: Final = -11
 
 
@@ -80,10 +82,10 @@ def _znoded(directory: Path, port: int) -> list[str]:
     return [sys.executable, "-c", start, "start", "--config", f"{_configured(directory, port)}"]
 
 
-def _zookeeper(directory: Path, port: int) -> list[str]:
+def _zookeeper(directory: Path, port: int, heap: str = "1g") -> list[str]:
     (directory / "log4j.properties").write_text(_LOG4J)
     main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    return ["java", "-Xmx1g", "-cp", f"{directory}:{_JAR}", main, f"{_configured(directory, port)}"]
+    return ["java", f"-Xmx{heap}", "-cp", f"{directory}:{_JAR}", main, f"{_configured(directory, port)}"]
 
 
 class Server:
@@ -140,7 +142,8 @@ class Server:
             except OSError:
                 if self._process.poll() is not None or time.perf_counter() - began > _PATIENCE:
                     raise click.ClickException(f"{self.name} does not answer") from None
-                time.sleep(_POLL)
+                # Whoever takes long shares the processors with this.
+                time.sleep(max(_POLL, (time.perf_counter() - began) / 1000))
         if len(value) != length:
             raise click.ClickException(f"{self.name}: {path!r} holds {len(value)} bytes, not {length}")
         return took
@@ -158,10 +161,12 @@ class Server:
             self._process = None
 
     def memory(self) -> Memory:
-        """What the process holds in memory now."""
+        """What the process holds in memory now. Raises click.ClickException if it has ended."""
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         sizes = dict(line.split(":", 1) for line in status.splitlines())
+        if "VmRSS" not in sizes:
+            raise click.ClickException(f"{self.name} has ended")
         kibibytes = (int(sizes[key].split()[0]) for key in ("VmRSS", "RssAnon", "RssFile"))
         return Memory(*(1024 * size for size in kibibytes))
 
@@ -179,8 +184,8 @@ class Server:
         )
 
 
-def _read(port: int, path: bytes, patience: float) -> bytes:
-    """A znode's value, read in a session of its own."""
+def _read(port: int, path: bytes, patience: float, *, synced: bool = False) -> bytes:
+    """A znode's value, read in a session of its own; synced: with all that was written anywhere before."""
     with socket.create_connection(("127.0.0.1", port), patience) as connection:
         stream = connection.makefile("rb")
 
@@ -193,12 +198,17 @@ def _read(port: int, path: bytes, patience: float) -> bytes:
             return reply
 
         ask(CONNECT)
-        reply = ask(struct.pack(f">iii{len(path)}s?", 1, _GET_DATA, len(path), path, False))
+        if synced:
+            reply = ask(struct.pack(f">iii{len(path)}s", 1, _SYNC, len(path), path))
+            (error,) = struct.unpack_from(">i", reply, 12)
+            if error:
+                raise ConnectionError(f"no sync: error {error}")
+        reply = ask(struct.pack(f">iii{len(path)}s?", 2, _GET_DATA, len(path), path, False))
         (error,) = struct.unpack_from(">i", reply, 12)
         if error:
             raise click.ClickException(f"reading {path.decode()}: error {error}")
         (length,) = struct.unpack_from(">i", reply, 16)
-        ask(struct.pack(">ii", 2, _CLOSE))
+        ask(struct.pack(">ii", 3, _CLOSE))
         return reply[20 : 20 + max(length, 0)]
 
 
@@ -216,8 +226,15 @@ def _zookeeper_missing() -> str | None:
     return "ZooKeeper is not installed, so there is nothing to compare with: apt-get install zookeeper"
 
 
+def read_synced(port: int, path: bytes, patience: float) -> bytes:
+    """A Contender's read that one of an ensemble answers only with all that was acknowledged before."""
+    return _read(port, path, patience, synced=True)
+
+
 ZNODED: Final = Contender("znoded", _znoded, _read, _version, lambda: None)
 ZOOKEEPER: Final = Contender("ZooKeeper", _zookeeper, _read, _version, _zookeeper_missing)
+ZOOKEEPER_2G: Final = replace(ZOOKEEPER, command=partial(_zookeeper, heap="2g"))
+"""With room for a million znodes and all that is written while they come in: 1 GB is not enough for that."""
 
 
 def free_port() -> int:

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Final, Generic, TypeVar
 
+from .join import Joining
 from .load import Load
 from .memory import Figures
 from .speed import Outcome
 
 _NONE: Final = "-"
 
-# what, its value, its unit, what makes that of its value, the most that we want
-_FIGURES: Final[tuple[tuple[str, Callable[[Figures], float], str, float | None], ...]] = (
-    ("empty: start to first read", lambda figures: figures.start, "s", 0.4),
-    ("empty: memory when idle", lambda figures: figures.idle.all / 1e6, "MB", 60),
-    ("  of it anonymous", lambda figures: figures.idle.anonymous / 1e6, "MB", None),
-    ("filling: restart after kill -9", lambda figures: figures.restart_killed, "s", 0.5),
-    ("  anonymous memory after it", lambda figures: figures.idle_killed.anonymous / 1e6, "MB", 150),
-    ("full: anonymous memory after creating", lambda figures: figures.idle_full.anonymous / 1e6, "MB", None),
-    ("full: restart to first read", lambda figures: figures.restart, "s", 0.5),
-    ("  anonymous memory after it", lambda figures: figures.idle_restarted.anonymous / 1e6, "MB", 150),
-    ("  file-backed memory after it", lambda figures: figures.idle_restarted.file / 1e6, "MB", None),
+_Of = TypeVar("_Of")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line(Generic[_Of]):
+    """A figure. unit: as it is printed; goal: the most that we want, or the least."""
+
+    what: str
+    value_of: Callable[[_Of], float]
+    unit: str
+    digits: int = 0
+    goal: float | None = None
+    least: bool = False
+
+    def goal_of(self, value: float) -> str:
+        if self.goal is None:
+            return _NONE
+        met = value >= self.goal if self.least else value <= self.goal
+        return _goal("≥" if self.least else "≤", self.goal, self.unit, met)
+
+
+_FIGURES: Final[tuple[_Line[Figures], ...]] = (
+    _Line("empty: start to first read", lambda figures: figures.start, " s", 2, 0.4),
+    _Line("empty: memory when idle", lambda figures: figures.idle.all / 1e6, " MB", 0, 60),
+    _Line("  of it anonymous", lambda figures: figures.idle.anonymous / 1e6, " MB"),
+    _Line("filling: restart after kill -9", lambda figures: figures.restart_killed, " s", 2, 0.5),
+    _Line("  anonymous memory after it", lambda figures: figures.idle_killed.anonymous / 1e6, " MB", 0, 150),
+    _Line("full: anonymous memory after creating", lambda figures: figures.idle_full.anonymous / 1e6, " MB"),
+    _Line("full: restart to first read", lambda figures: figures.restart, " s", 2, 0.5),
+    _Line(
+        "  anonymous memory after it", lambda figures: figures.idle_restarted.anonymous / 1e6, " MB", 0, 150
+    ),
+    _Line("  file-backed memory after it", lambda figures: figures.idle_restarted.file / 1e6, " MB"),
+)
+_JOINING: Final[tuple[_Line[Joining], ...]] = (
+    _Line("start to a read with everything in it", lambda joining: joining.seconds, " s", 1, 20),
+    _Line("writes before", lambda joining: joining.before, "/s"),
+    _Line("writes meanwhile", lambda joining: joining.meanwhile, "/s"),
+    _Line("  as a share", lambda joining: 100 * joining.meanwhile / joining.before, " %", 0, 50, least=True),
+    _Line("another's anonymous memory: grew by", lambda joining: joining.others / 1e6, " MB", 0, 100),
+    _Line("the joiner's own: at most", lambda joining: joining.own / 1e6, " MB", 0, 100),
 )
 
 
@@ -53,19 +85,14 @@ def speed_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([_aligned(lines), *errors])
 
 
-def memory_table(figures: dict[str, Figures]) -> str:
+def memory_table(figures: Mapping[str, Figures]) -> str:
     """What it takes, by each server's name; a ratio below 1 says that the first one takes less."""
-    lines = [["", *figures, *(["ratio"] if len(figures) > 1 else []), "goal"]]
-    for what, value_of, unit, goal in _FIGURES:
-        values = [value_of(one) for one in figures.values()]
-        digits = 2 if unit == "s" else 0
-        cells = [f"{value:.{digits}f} {unit}" for value in values]
-        if len(values) > 1:
-            cells.append(f"{values[0] / values[1]:.2f}")
-        lines.append(
-            [what, *cells, _goal("≤", goal, f" {unit}", None if goal is None else values[0] <= goal)]
-        )
-    return _aligned(lines)
+    return _figure_table("", _FIGURES, figures, ratio=True)
+
+
+def join_table(joins: Mapping[str, Joining]) -> str:
+    """What it takes to join, by each ensemble's name."""
+    return _figure_table("a third server joins, its disk empty", _JOINING, joins, ratio=False)
 
 
 def failover_table(taken: dict[str, list[float]]) -> str:
@@ -77,6 +104,18 @@ def failover_table(taken: dict[str, list[float]]) -> str:
         lines.append(
             [f"{what} of {len(next(iter(taken.values())))}", *cells, _goal("≤", goal, "", values[0] <= goal)]
         )
+    return _aligned(lines)
+
+
+def _figure_table(head: str, figures: Sequence[_Line[_Of]], each: Mapping[str, _Of], *, ratio: bool) -> str:
+    ratio = ratio and len(each) > 1
+    lines = [[head, *each, *(["ratio"] if ratio else []), "goal"]]
+    for figure in figures:
+        values = [figure.value_of(one) for one in each.values()]
+        cells = [f"{value:,.{figure.digits}f}{figure.unit}" for value in values]
+        if ratio:
+            cells.append(f"{values[0] / values[1]:.2f}")
+        lines.append([figure.what, *cells, figure.goal_of(values[0])])
     return _aligned(lines)
 
 
