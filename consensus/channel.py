@@ -23,7 +23,7 @@ from zlib import crc32
 
 _log = logging.getLogger(__name__)
 
-_MAGIC: Final = b"znoded\x00\x01"
+_MAGIC: Final = b"znoded\x00\x02"
 """The last byte is the version."""
 _HELLO: Final = struct.Struct(">8s8sBB16s32s")
 _PROOF: Final = 32
@@ -113,6 +113,15 @@ class Refused(Exception):
     """The peer is turned away; str() says why."""
 
 
+class Shared:
+    """The first part of a frame that goes to several peers: its CRC is computed once."""
+
+    def __init__(self, kind: int, data: bytes) -> None:
+        self.kind = kind
+        self.data = data
+        self.crc = crc32(data, kind)
+
+
 class Channel:
     """Connections to the peers, made again whenever one is lost. Everything runs on one event loop."""
 
@@ -154,6 +163,13 @@ class Channel:
         if link is not None:
             link.send(kind, payload)
             self.sent[peer] += len(payload)
+
+    def send_shared(self, peer: int, shared: Shared, rest: bytes) -> None:
+        """A frame, as send() does: what goes to others as well, and the rest of it."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.send_shared(shared, rest)
+            self.sent[peer] += len(shared.data) + len(rest)
 
     async def drained(self, peer: int) -> bool:
         """Wait until little is under way to a peer; False if it is gone."""
@@ -338,6 +354,11 @@ class Link:
         """One frame."""
         crc = crc32(payload, kind)
         self._transport.write(_FRAME.pack(len(payload), crc, kind) + payload)
+
+    def send_shared(self, shared: Shared, rest: bytes) -> None:
+        """One frame, in two parts."""
+        head = _FRAME.pack(len(shared.data) + len(rest), crc32(rest, shared.crc), shared.kind)
+        self._transport.writelines((head, shared.data, rest))
 
     def close(self) -> None:
         """At once: what is under way is lost."""

@@ -24,16 +24,15 @@ from .rebuild import Rebuild
 from .service import NOBODY, Service
 from .transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
 from .waiters import Waiters
-from .wire import Malformed, decode, encode
+from .wire import CORE, Malformed, decode, encode_all
 
 _RETRY: Final = 5.0
 """Seconds until a server that has no room for its log, or for a snapshot, tries to take part again."""
 _PATIENT: Final = 1 << 30
 """Bytes that the log may have for the sake of servers that follow, but slower than others write."""
 
-_CORE: Final = 1
 TO_LEADER: Final = 2
-"""The channel's kinds of what cores say to each other, and of what a replica says to its leader's."""
+"""The channel's kind of what a replica says to its leader's."""
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class Driver:
         if self._failed:
             return
         try:
-            if kind == _CORE:
+            if kind == CORE:
                 self._receive(peer, payload)
             elif kind == TO_LEADER:
                 self._replica.heard(payload)
@@ -306,8 +305,11 @@ class Driver:
             self._outgoing.begin(learner, self._replica)
 
     def _send(self, messages: list[tuple[int, Message]]) -> None:
-        for peer, message in messages:
-            self.channel.send(peer, _CORE, encode(message))
+        for peer, shared, rest in encode_all(messages):
+            if shared is None:
+                self.channel.send(peer, CORE, rest)
+            else:
+                self.channel.send_shared(peer, shared, rest)
 
     # log and snapshots
 

@@ -1,4 +1,4 @@
-"""The latest records that a leader has proposed, in memory; older ones are read from the log."""
+"""The latest records that a leader has sent, in memory; older ones are read from the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Recent:
             self.after, txn = self._records.popleft()
             self._size -= len(txn)
 
-    def beyond(self, zxid: int) -> list[Record]:
+    def beyond(self, zxid: int) -> tuple[Record, ...]:
         """Those that follow zxid, which is not before after: a batch of them."""
         beyond: list[Record] = []
         for record in reversed(self._records):
@@ -41,5 +41,5 @@ class Recent:
         for at, record in enumerate(beyond):
             size += len(record[1])
             if size > _BATCH:
-                return beyond[: at + 1]
-        return beyond
+                return tuple(beyond[: at + 1])
+        return tuple(beyond)

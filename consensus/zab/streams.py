@@ -1,7 +1,8 @@
 """The streams of the log from a leader to its learners.
 
 A learner's log is brought up to the leader's by one stream, from where the two part: what came before the
-epoch, then NEWLEADER, then proposals as they are made (ZooKeeper's LearnerHandler).
+epoch, then NEWLEADER, then proposals as they are made (ZooKeeper's LearnerHandler). Proposals are cut into
+batches once, for all learners, so that those who keep up can be sent the very same bytes.
 """
 
 from __future__ import annotations
@@ -73,10 +74,14 @@ class Streams:
         self._server = server
         self._learners = learners
         self._recent = Recent(self.beginning)
+        self._cut = self.beginning
+        """The last zxid of the last batch."""
+        self._waiting: list[Record] = []
+        """Beyond it."""
 
     def add(self, records: list[Record]) -> None:
         """They are proposed: all are to have them."""
-        self._recent.add(records)
+        self._waiting += records
 
     def begin(self, sid: int, learner: Learner) -> None:
         """Find where a learner's log parts from this one (LearnerHandler.syncFollower)."""
@@ -108,14 +113,24 @@ class Streams:
 
     def fetched(self, sid: int, learner: Learner, records: list[Record]) -> None:
         """The log holds these, from where the stream is."""
-        self._stream(sid, learner, records)
-        self._feed(sid, learner)
+        self._stream(sid, learner, tuple(records))
 
     def flush(self) -> None:
-        """Send what was proposed since: once for all that came together."""
+        """Go on with every stream.
+
+        While a batch is on its way to this disk and to all learners', what comes meanwhile goes together
+        behind it: earlier it could not be written either."""
+        if self._waiting and (
+            self._server.synced >= self._cut
+            or any(each.streaming and each.acked >= self._cut for each in self._learners.values())
+        ):
+            self._recent.add(self._waiting)
+            self._cut = self._waiting[-1][0]
+            self._waiting = []
+        batches: dict[int, tuple[Record, ...]] = {}
         for sid, learner in self._learners.items():
             if learner.streaming and not learner.fetching:
-                self._feed(sid, learner)
+                self._feed(sid, learner, batches)
 
     def acked(self, learner: Learner, zxid: int) -> None:
         """A learner has all up to zxid on its disk."""
@@ -145,35 +160,33 @@ class Streams:
         learner.acked = 0  # its log may hold more than its disk
         learner.sent.clear()
         learner.under_way = 0
-        self._feed(sid, learner)
 
-    def _feed(self, sid: int, learner: Learner) -> None:
-        """Go on with a learner's stream, as far as its window allows.
-
-        While a batch is on its way to this disk and to the learner's, what comes meanwhile goes
-        together behind it: earlier it could not be written either."""
+    def _feed(self, sid: int, learner: Learner, batches: dict[int, tuple[Record, ...]]) -> None:
+        """Go on with a learner's stream, as far as its window allows. batches: those that others were sent
+        already, by the zxid before them."""
         server = self._server
-        last = server.history.last
         while learner.under_way < _WINDOW:
             if learner.next >= self.beginning and not learner.announced:
                 learner.announced = True
                 server.send(sid, NewLeader(learner.link, self.epoch))
-            if learner.next >= last or (learner.sent and server.synced < learner.next):
+            if learner.next >= self._cut:
                 break
             if learner.next < self._recent.after:
-                if not learner.fetching:
-                    learner.fetching = True
-                    server.ready.read.append((sid, learner.next))
+                learner.fetching = True
+                server.ready.read.append((sid, learner.next))
                 return
-            self._stream(sid, learner, self._recent.beyond(learner.next))
+            batch = batches.get(learner.next)
+            if batch is None:
+                batch = batches[learner.next] = self._recent.beyond(learner.next)
+            self._stream(sid, learner, batch)
         if learner.serving and learner.told < min(server.commit, learner.next):
             self._send(sid, learner, ())
 
-    def _stream(self, sid: int, learner: Learner, records: list[Record]) -> None:
+    def _stream(self, sid: int, learner: Learner, records: tuple[Record, ...]) -> None:
         """Send records, and NEWLEADER exactly behind the last that is older than the epoch."""
         if not learner.announced:
-            records = [record for record in records if record[0] <= self.beginning]
-        self._send(sid, learner, tuple(records))
+            records = tuple(record for record in records if record[0] <= self.beginning)
+        self._send(sid, learner, records)
 
     def _send(self, sid: int, learner: Learner, records: tuple[Record, ...]) -> None:
         after = learner.next

@@ -1,4 +1,8 @@
-"""The messages as bytes: a byte for the kind, then what it holds; numbers are 8 bytes, the highest first."""
+"""The messages as bytes: a byte for the kind, then what it holds; numbers are 8 bytes, the highest first.
+
+A proposal has its records first, and what is told to one learner alone behind them: so the records of a batch
+are the same bytes for all, and are packed once.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import fields
 from itertools import chain
 from typing import Final, cast
 
+from ..channel import Shared
 from .messages import (
     Ack,
     AckEpoch,
@@ -31,6 +36,9 @@ from .messages import (
     Vote,
 )
 
+CORE: Final = 1
+"""The channel's kind of them."""
+
 _NUMBERS: Final = (
     (2, LearnerInfo),
     (3, LeaderInfo),
@@ -50,12 +58,13 @@ _DIFF: Final = 5
 _SNAPSHOT: Final = 6
 _PROPOSE: Final = 10
 _FORWARD: Final = 14
+_KIND: Final = bytes((_PROPOSE,))
 
 _Vote: Final = struct.Struct(">Bqqqq??")
 _AckEpoch: Final = struct.Struct(">Bqq?qq16s")
 _Diff: Final = struct.Struct(">Bqq16s")
 _Snapshot: Final = struct.Struct(">Bqq")
-_Propose: Final = struct.Struct(">BqqqI")
+_Propose: Final = struct.Struct(">qqqI")
 _Forward: Final = struct.Struct(">Bqq")
 _Pair: Final = struct.Struct(">qq")
 _Record: Final = struct.Struct(">qI")
@@ -66,13 +75,28 @@ class Malformed(ValueError):
     """These bytes are no message."""
 
 
+def encode_all(messages: Sequence[tuple[int, Message]]) -> list[tuple[int, Shared | None, bytes]]:
+    """(peer, message) as they go to the peers: (peer, what others are sent as well, what follows that)."""
+    batches: dict[tuple[int, int], Shared] = {}
+    encoded: list[tuple[int, Shared | None, bytes]] = []
+    for peer, message in messages:
+        if isinstance(message, Propose) and message.records:
+            # Of what lies between two zxids, all who hold it hold the same.
+            span = message.after, message.records[-1][0]
+            batch = batches.get(span)
+            if batch is None:
+                batch = batches[span] = Shared(CORE, _pack_records(message.records))
+            encoded.append((peer, batch, _pack_own(message)))
+        else:
+            encoded.append((peer, None, encode(message)))
+    return encoded
+
+
 def encode(message: Message) -> bytes:
     """A message as it goes to a peer."""
     match message:
         case Propose():
-            head = _Propose.pack(_PROPOSE, message.link, message.after, message.commit, len(message.own))
-            own = [_Pair.pack(*pair) for pair in message.own]
-            return b"".join((head, *own, pack_records(message.records)))
+            return _pack_records(message.records) + _pack_own(message)
         case Forward():
             head = _Forward.pack(_FORWARD, message.link, message.first)
             return b"".join((head, *chain(*((_Length.pack(len(txn)), txn) for txn in message.txns))))
@@ -112,16 +136,18 @@ def decode(data: bytes) -> Message:
         raise Malformed(f"not a message: {data[:40]!r} ({len(data)} bytes)") from error
 
 
-def pack_records(records: Sequence[Record]) -> bytes:
-    """Records one after the other."""
-    pack = _Record.pack
-    return b"".join([part for zxid, txn in records for part in (pack(zxid, len(txn)), txn)])
+def _pack_records(records: Sequence[Record]) -> bytes:
+    head = _Record.pack
+    return b"".join([_KIND, *[part for zxid, txn in records for part in (head(zxid, len(txn)), txn)]])
 
 
-def unpack_records(data: bytes, at: int = 0) -> tuple[Record, ...]:
-    """All records from there on; raises Malformed."""
+def _pack_own(proposal: Propose) -> bytes:
+    numbers = [_Pair.pack(*pair) for pair in proposal.own]
+    return b"".join((*numbers, _Propose.pack(proposal.link, proposal.after, proposal.commit, len(numbers))))
+
+
+def _unpack_records(data: bytes, at: int, end: int) -> tuple[Record, ...]:
     records = []
-    end = len(data)
     while at < end:
         zxid, size = _Record.unpack_from(data, at)
         at += _Record.size + size
@@ -132,12 +158,15 @@ def unpack_records(data: bytes, at: int = 0) -> tuple[Record, ...]:
 
 
 def _propose(data: bytes) -> Message:
-    _, link, after, commit, count = _Propose.unpack_from(data)
-    at = _Propose.size + count * _Pair.size
-    own = tuple(_Pair.iter_unpack(data[_Propose.size : at])) if count else ()
-    if len(own) != count:
+    end = len(data) - _Propose.size
+    if end < 1:
+        raise Malformed("a proposal is cut short")
+    link, after, commit, count = _Propose.unpack_from(data, end)
+    at = end - count * _Pair.size
+    if at < 1:
         raise Malformed("numbers are cut short")
-    return Propose(link, after, unpack_records(data, at), commit, own)
+    own = tuple(_Pair.iter_unpack(data[at:end])) if count else ()
+    return Propose(link, after, _unpack_records(data, 1, at), commit, own)
 
 
 def _forward(data: bytes) -> Message:

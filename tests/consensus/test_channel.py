@@ -12,13 +12,13 @@ from zlib import crc32
 
 import pytest
 
-from znoded.consensus.channel import NO_CLUSTER, Channel, Identity
+from znoded.consensus.channel import NO_CLUSTER, Channel, Identity, Shared
 
 from ..daemons import free_port
 
 Scene: TypeAlias = Callable[[], Coroutine[None, None, None]]
 SECRET = b"open sesame"
-MAGIC = b"znoded\x00\x01"
+MAGIC = b"znoded\x00\x02"
 HELLO = 66
 PROOF = 32
 
@@ -140,6 +140,26 @@ def test_what_one_sends_the_other_receives_in_order() -> None:
     run(scene)
 
 
+def test_what_goes_to_several_arrives_before_what_is_each_ones_own() -> None:
+    async def scene() -> None:
+        async with house(3) as home:
+            three, at_three = await home.serve(3)
+            _, at_one = await home.serve(1)
+            _, at_two = await home.serve(2)
+            await at_three.until(lambda: len(at_three.told) == 2)
+            shared = Shared(7, b"to both ")
+            three.send_shared(1, shared, b"and to 1")
+            three.send_shared(2, shared, b"and to 2")
+            three.send_shared(9, shared, b"and to nobody")
+            await at_one.until(lambda: bool(at_one.frames))
+            await at_two.until(lambda: bool(at_two.frames))
+            assert at_one.frames == [(3, 7, b"to both and to 1")]
+            assert at_two.frames == [(3, 7, b"to both and to 2")]
+            assert three.sent == {1: 16, 2: 16}
+
+    run(scene)
+
+
 def test_servers_start_in_any_order_and_find_each_other_again() -> None:
     async def scene() -> None:
         async with house() as home:
@@ -257,7 +277,7 @@ def test_a_peer_that_proves_itself_is_heard() -> None:
     [
         (b"GET / HTTP/1.1\r\n", "it speaks something else"),
         (bytes(HELLO), "it speaks something else"),
-        (MAGIC[:-1] + b"\x02" + bytes(HELLO), "another version"),
+        (MAGIC[:-1] + b"\x01" + bytes(HELLO), "another version"),
         (Identity(2, "zab", SECRET, lambda: NO_CLUSTER).hello(3), "it looks for server 3, this is server 1"),
         (Identity(9, "zab", SECRET, lambda: NO_CLUSTER).hello(1), "it is not one of this server's peers"),
         (Identity(1, "zab", SECRET, lambda: NO_CLUSTER).hello(1), "it is not one of this server's peers"),

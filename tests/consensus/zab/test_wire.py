@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from znoded.consensus.zab import messages as m
-from znoded.consensus.zab.wire import Malformed, decode, encode
+from znoded.consensus.zab.wire import Malformed, decode, encode, encode_all
 
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 CLUSTERS = st.binary(min_size=16, max_size=16)
@@ -64,6 +66,37 @@ def test_what_is_cut_short_says_no_more_than_was_sent(message: m.Message, data: 
     except Malformed:
         return
     assert encode(shorter) == wire[:cut]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), MESSAGES), max_size=8))
+def test_messages_to_several_peers_come_to_each(messages: list[tuple[int, m.Message]]) -> None:
+    # What lies between two zxids is the same in every log that holds it.
+    spans: dict[tuple[int, int], tuple[m.Record, ...]] = {}
+    for at, (peer, message) in enumerate(messages):
+        if isinstance(message, m.Propose) and message.records:
+            span = message.after, message.records[-1][0]
+            messages[at] = peer, replace(message, records=spans.setdefault(span, message.records))
+    come = [
+        (peer, decode((b"" if shared is None else shared.data) + rest))
+        for peer, shared, rest in encode_all(messages)
+    ]
+    assert come == messages
+
+
+def test_records_that_go_to_several_peers_are_packed_once() -> None:
+    records = ((8, b"one"), (9, b"two"))
+    told = [
+        (1, m.Propose(11, 7, records, 5, own=((8, 1),))),
+        (2, m.Propose(12, 7, records, 6)),
+        (3, m.Propose(13, 8, records[1:], 6)),
+        (4, m.Propose(14, 9, (), 6)),
+    ]
+    one, two, three, four = [shared for _, shared, _ in encode_all(told)]
+    assert one is two
+    assert one is not None
+    assert three is not None
+    assert one.data != three.data
+    assert four is None
 
 
 def test_an_empty_message_is_refused() -> None:
