@@ -1,8 +1,7 @@
 """The channel between the servers of an ensemble: one connection a pair, both sides proven, frames in order.
 
-The server with the greater id dials. Each side says hello (version, ids, cluster, a nonce), then proves that
-it knows the ensemble's secret: HMAC-SHA-256 over both hellos and its own role, so that neither an answer
-heard before nor one's own can be sent back. A frame is length, CRC-32, kind and payload.
+The server with the greater id dials. Each side says hello, then proves that it knows the ensemble's secret
+(identity.py). A frame is length, CRC-32, kind and payload.
 """
 
 from __future__ import annotations
@@ -10,23 +9,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
 from typing import Final, Protocol, cast
 from zlib import crc32
 
+from .identity import HELLO, MAGIC, PROOF, Identity, Refused, claimed
+from .refusals import Refusals
+
 _log = logging.getLogger(__name__)
 
-_MAGIC: Final = b"znoded\x00\x02"
-"""The last byte is the version."""
-_HELLO: Final = struct.Struct(">8s8sBB16s32s")
-_PROOF: Final = 32
 _FRAME: Final = struct.Struct(">IIB")
 _HEAD: Final = _FRAME.size
 _LONGEST: Final = 128 << 20
@@ -44,11 +40,6 @@ _PAUSE: Final = 0.02
 """Seconds until a peer is dialed again, after the first failure; twice that after the next."""
 _MOST: Final = 1.0
 """At the most."""
-_QUIET: Final = 60.0
-"""Seconds between two warnings about refusals of the same peer."""
-_HOSTS: Final = 1000
-"""Of so many it is remembered who was refused."""
-NO_CLUSTER: Final = bytes(16)
 
 
 class Owner(Protocol):
@@ -65,52 +56,6 @@ class Owner(Protocol):
     def received(self, peer: int, kind: int, payload: bytes) -> None:
         """A frame came, whole and in order."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """me: this server's id. backend: how the ensemble agrees; peers must do alike. secret: what proves
-    that a server belongs to it. cluster() tells whose data this server holds; NO_CLUSTER: it holds none."""
-
-    me: int
-    backend: str
-    secret: bytes
-    cluster: Callable[[], bytes]
-
-    def hello(self, to: int) -> bytes:
-        """A new one for each connection."""
-        return _HELLO.pack(_MAGIC, self.backend.encode(), self.me, to, self.cluster(), os.urandom(32))
-
-    def proof(self, role: bytes, hellos: bytes) -> bytes:
-        """That this server knows the secret, in an exchange of these hellos."""
-        return hmac.digest(self.secret, role + hellos, "sha256")
-
-    def judge(self, hello: bytes) -> None:
-        """Whether that peer belongs here; raises Refused."""
-        _, backend, _, to, cluster, _ = _HELLO.unpack(hello)
-        name = backend.rstrip(b"\0").decode(errors="replace")
-        if name != self.backend:
-            raise Refused(f"it runs {name}, this server {self.backend}")
-        if to != self.me:
-            raise Refused(f"it looks for server {to}, this is server {self.me}")
-        own = self.cluster()
-        if NO_CLUSTER not in (cluster, own) and cluster != own:
-            raise Refused(
-                f"its data are of cluster {cluster.hex()}, those of this server of {own.hex()}: keep those "
-                "that you want, empty the directories of servers with others, and they are given these"
-            )
-
-
-def claimed(hello: bytes) -> int:
-    """The id that a peer says it has; raises Refused."""
-    magic, _, peer, _, _, _ = _HELLO.unpack(hello)
-    if magic != _MAGIC:
-        raise Refused("it speaks something else, or another version of it")
-    return int(peer)
-
-
-class Refused(Exception):
-    """The peer is turned away; str() says why."""
 
 
 class Shared:
@@ -135,8 +80,7 @@ class Channel:
         self._dialing: list[asyncio.Task[None]] = []
         self.sent: Counter[int] = Counter()
         """Bytes sent, by peer."""
-        self._quiet: dict[tuple[str, int], float] = {}
-        """(address, claimed id) → until when a refusal of that is nothing new; monotonic."""
+        self._refusals = Refusals()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -210,21 +154,15 @@ class Channel:
             old.close()
             self.owner.disconnected(peer)
         self._links[peer] = link
-        for key in [key for key in self._quiet if key[1] == peer]:
-            del self._quiet[key]
+        self._refusals.forget(peer)
         _log.info("server %d is connected", peer)
         self.owner.connected(peer)
 
     def refused(self, who: str, host: str, peer: int, reason: str) -> None:
         """Log it, but not at every try."""
-        now = monotonic()
-        key = host, peer if self.is_peer(peer) else 0
-        new = self._quiet.get(key, 0.0) <= now
-        if new:
-            if len(self._quiet) >= _HOSTS:
-                self._quiet.clear()
-            self._quiet[key] = now + _QUIET
-        _log.log(logging.WARNING if new else logging.DEBUG, "%s is refused: %s", who, reason)
+        claim = peer if self.is_peer(peer) else 0
+        level = logging.WARNING if self._refusals.is_news(host, claim, reason, monotonic()) else logging.DEBUG
+        _log.log(level, "%s is refused: %s", who, reason)
 
     def gone(self, link: Link) -> None:
         """A connection is closed."""
@@ -381,12 +319,12 @@ class Link:
         """The exchange up to both proofs; whether it is done."""
         identity = self._identity
         if not self._hellos:
-            if len(self._rest) < _HELLO.size:
-                if not _MAGIC.startswith(bytes(self._rest[: len(_MAGIC)])):
+            if len(self._rest) < HELLO:
+                if not MAGIC.startswith(bytes(self._rest[: len(MAGIC)])):
                     raise Refused("it speaks something else, or another version of it")
                 return False
-            theirs = bytes(self._rest[: _HELLO.size])
-            del self._rest[: _HELLO.size]
+            theirs = bytes(self._rest[:HELLO])
+            del self._rest[:HELLO]
             self._claimed = peer = claimed(theirs)
             if not self._channel.is_peer(peer) or (self._dialed is None) == self._channel.dials(peer):
                 raise Refused("it is not one of this server's peers, or should have been dialed")
@@ -403,12 +341,12 @@ class Link:
                     raise Refused(f"server {self._dialed} should be there")
                 self._hellos = self._hello + theirs
                 self._transport.write(identity.proof(b"dials", self._hellos))
-        if len(self._rest) < _PROOF:
+        if len(self._rest) < PROOF:
             return False
         role = b"dials" if self._dialed is None else b"listens"
-        if not hmac.compare_digest(bytes(self._rest[:_PROOF]), identity.proof(role, self._hellos)):
+        if not hmac.compare_digest(bytes(self._rest[:PROOF]), identity.proof(role, self._hellos)):
             raise Refused("its secret is not that of quorum.secretFile here")
-        del self._rest[:_PROOF]
+        del self._rest[:PROOF]
         self._trust()
         self.peer = self._claimed
         self._channel.proven(self, self.peer)

@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 
 from ...storage.log import Log
-from ..channel import NO_CLUSTER
 from ..contract import Meter, NotServing, Peer, Replica, Status, Waiter
 from ..contract import Role as Standing
+from ..identity import NO_CLUSTER
 from .core import Role
 from .driver import TO_LEADER, Driver
 from .ensemble import Ensemble

@@ -10,8 +10,9 @@ from typing import Final
 
 from ...storage.committer import Committer
 from ...storage.log import Log, LogFull
-from ..channel import NO_CLUSTER, Channel, Identity
+from ..channel import Channel
 from ..contract import Meter, Replica
+from ..identity import NO_CLUSTER, Identity
 from .core import Core
 from .delivery import Delivery
 from .ensemble import TICK, Ensemble

@@ -12,15 +12,13 @@ from zlib import crc32
 
 import pytest
 
-from znoded.consensus.channel import NO_CLUSTER, Channel, Identity, Shared
+from znoded.consensus.channel import Channel, Shared
+from znoded.consensus.identity import HELLO, MAGIC, NO_CLUSTER, PROOF, Identity
 
 from ..daemons import free_port
 
 Scene: TypeAlias = Callable[[], Coroutine[None, None, None]]
 SECRET = b"open sesame"
-MAGIC = b"znoded\x00\x02"
-HELLO = 66
-PROOF = 32
 
 
 class Owner:

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from unittest import mock
 
-from znoded.consensus.channel import NO_CLUSTER, Channel, Identity, Link
+from znoded.consensus.channel import Channel, Link
+from znoded.consensus.identity import NO_CLUSTER, Identity
 
 from ..daemons import free_port
 
