@@ -91,15 +91,16 @@ class SlowDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.go_on = Event(), Event()
         self.error: OSError | None = None
-        self._fdatasync = os.fdatasync
-        monkeypatch.setattr(os, "fdatasync", self._sync)
+        self._pwrite = os.pwrite
+        monkeypatch.setattr(os, "pwrite", self._write)
 
-    def _sync(self, fd: int) -> None:
+    def _write(self, fd: int, data: bytes, at: int) -> int:
         self.begun.set()
         assert self.go_on.wait(20)
+        count = self._pwrite(fd, data, at)
         if self.error is not None:
             raise self.error
-        self._fdatasync(fd)
+        return count
 
     async def busy(self) -> None:
         """A sync has begun."""

@@ -43,29 +43,27 @@ from znoded.daemon import flusher
 from znoded.storage import engine, lmdb_engine
 
 here = pathlib.Path({folder!r})
-pwrite, fdatasync, commit = os.pwrite, os.fdatasync, lmdb_engine.LmdbEngine.commit
+pwrite, commit = os.pwrite, lmdb_engine.LmdbEngine.commit
 halves = []
 
-def full(fd, data, at):
+def disk(fd, data, at):
     if (here / "full").exists() and any(data):  # zeros go where there is space already
         if halves:
             halves.clear()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         halves.append(data)
         data = data[:(len(data) + 1) // 2]
-    return pwrite(fd, data, at)
-
-def failing(fd):
+    count = pwrite(fd, data, at)
     if (here / "failing").exists():
         raise OSError(errno.EIO, os.strerror(errno.EIO))
-    fdatasync(fd)
+    return count
 
 def cramped(self, changes):
     if (here / "cramped").exists():
         raise engine.EngineFull(errno.ENOSPC, os.strerror(errno.ENOSPC))
     commit(self, changes)
 
-os.pwrite, os.fdatasync, lmdb_engine.LmdbEngine.commit = full, failing, cramped
+os.pwrite, lmdb_engine.LmdbEngine.commit = disk, cramped
 flusher._SECONDS = flusher._RETRY = 0.05
 """
 """Disks that are as the files beside the data say: full, failing, cramped (for the engine alone)."""

@@ -151,11 +151,11 @@ def test_a_failed_sync_closes_who_waits_for_it_and_refuses_writes_from_then_on(
     async def scene(real: Real) -> None:
         writer, other = await real.client(), await real.client()
 
-        def fail(fd: int) -> None:
+        def fail(fd: int, data: bytes, at: int) -> int:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fdatasync", fail)
+            patch.setattr(os, "pwrite", fail)
             writer.create(b"/a")
             await real.until(lambda: writer.closed is not None)
         assert writer.said == []

@@ -43,7 +43,11 @@ config._MIN_SNAP_RETAIN_COUNT = 0
 flusher._TXNS, flusher._SECONDS = 40, 0.05
 process.Log = partial(process.Log, segment_size={SEGMENT})
 """
-_UNSYNCED = "import os\nos.fdatasync = lambda fd: None\n"
+_UNSYNCED = """
+import os
+synced = os.open
+os.open = lambda path, flags, *more, **named: synced(path, flags & ~os.O_DSYNC, *more, **named)
+"""
 _SERVES = re.compile(rb"serving clients on 127\.0\.0\.1:(\d+)")
 _REFUSALS = (-101, -103, -110, -111)
 _LEFT, _RIGHT = b"/left", b"/right"

@@ -39,7 +39,6 @@ class Written:
     file: int
     at: int
     data: bytes
-    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,15 @@ class Synced:
 
     path: str
     file: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedRange:
+    """A write with O_DSYNC has returned."""
+
+    file: int
+    at: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,9 @@ class Said:
     data: bytes
 
 
-Step: TypeAlias = Opened | Written | Resized | Allocated | Synced | Renamed | Removed | MadeDirectory | Said
+Step: TypeAlias = (
+    Opened | Written | Resized | Allocated | Synced | SyncedRange | Renamed | Removed | MadeDirectory | Said
+)
 
 
 @dataclass(slots=True)
@@ -98,7 +108,7 @@ class File:
     sizes: list[int] = field(default_factory=lambda: [0])
     states: dict[int, list[bytes]] = field(default_factory=dict)
 
-    def write(self, at: int, data: bytes, *, durable: bool = False) -> None:
+    def write(self, at: int, data: bytes) -> None:
         end = at + len(data)
         for number in range(at // SECTOR, -(-end // SECTOR)):
             old = self.sectors.get(number, _ZEROS)
@@ -106,12 +116,8 @@ class File:
             low, high = max(at, start), min(end, start + SECTOR)
             new = old[: low - start] + data[low - at : high - at] + old[high - start :]
             self.states.setdefault(number, [old]).append(new)
-            if durable:
-                del self.states[number]
             self.sectors[number] = new
         self._set_size(max(self.size, end))
-        if durable:
-            self.sizes = [self.size]
 
     def resize(self, size: int) -> None:
         if size < self.size:
@@ -129,6 +135,11 @@ class File:
     def sync(self) -> None:
         self.sizes = [self.size]
         self.states.clear()
+
+    def sync_range(self, at: int, length: int) -> None:
+        self.sizes = [self.size]
+        for number in range(at // SECTOR, -(-(at + length) // SECTOR)):
+            self.states.pop(number, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -187,8 +198,8 @@ class Disk:
                     self._open[number] = node
                     if truncated:
                         node.resize(0)
-            case Written(number, at, data, durable):
-                self._open[number].write(at, data, durable=durable)
+            case Written(number, at, data):
+                self._open[number].write(at, data)
             case Resized(number, size):
                 self._open[number].resize(size)
             case Allocated(number, end):
@@ -200,6 +211,8 @@ class Disk:
                     self._sync_names(node)
                 else:
                     self._open[number].sync()
+            case SyncedRange(number, at, length):
+                self._open[number].sync_range(at, length)
             case Renamed(old, new):
                 self._change((old, None), (new, self._node(old)))
             case Removed(path):
@@ -354,7 +367,9 @@ def read_trace(trace: Path) -> list[Step]:
             case "o":
                 steps.append(Opened(path, file, bool(flags & 1), bool(flags & 2)))
             case "w":
-                steps.append(Written(file, number, data, bool(flags)))
+                steps.append(Written(file, number, data))
+                if flags:
+                    steps.append(SyncedRange(file, number, len(data)))
             case "t":
                 steps.append(Resized(file, number))
             case "a":

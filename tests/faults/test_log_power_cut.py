@@ -24,6 +24,7 @@ from .power_cut import (
     Renamed,
     Step,
     Synced,
+    SyncedRange,
     Written,
     images,
 )
@@ -37,6 +38,7 @@ def recorded(root: Path) -> Iterator[list[Step]]:
     """What this process does to files below root, as far as the log does such things. Nothing is synced."""
     steps: list[Step] = []
     real_open, pwrite, allocate = os.open, os.pwrite, os.posix_fallocate
+    synced: dict[int, bool] = {}
     rename, unlink, mkdir = os.rename, os.unlink, os.mkdir
 
     def relative(path: str | Path) -> str:
@@ -47,7 +49,8 @@ def recorded(root: Path) -> Iterator[list[Step]]:
 
     def recorded_open(path: str | Path, flags: int, mode: int = 0o777) -> int:
         existed = Path(path).exists()
-        fd = real_open(path, flags, mode)
+        fd = real_open(path, flags & ~os.O_DSYNC, mode)
+        synced[fd] = bool(flags & os.O_DSYNC)
         if Path(path).is_relative_to(root):
             created = bool(flags & os.O_CREAT) and not existed
             steps.append(Opened(relative(path), inode(fd), created, bool(flags & os.O_TRUNC)))
@@ -56,6 +59,8 @@ def recorded(root: Path) -> Iterator[list[Step]]:
     def recorded_pwrite(fd: int, data: bytes, at: int) -> int:
         written = pwrite(fd, data, at)
         steps.append(Written(inode(fd), at, bytes(data[:written])))
+        if synced[fd]:
+            steps.append(SyncedRange(inode(fd), at, written))
         return written
 
     def recorded_allocate(fd: int, at: int, length: int) -> None:

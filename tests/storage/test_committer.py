@@ -63,33 +63,35 @@ def test_a_kick_makes_durable_all_that_was_appended(run: Run) -> None:
 
 
 def test_what_comes_during_a_sync_goes_into_the_next(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    fdatasync = os.fdatasync
+    pwrite = os.pwrite
     begun, go_on = Event(), Event()
     syncs = 0
 
-    def slow(fd: int) -> None:
+    def slow(fd: int, data: bytes, at: int) -> int:
         nonlocal syncs
         syncs += 1
         begun.set()
         assert go_on.wait(10)
-        fdatasync(fd)
+        return pwrite(fd, data, at)
 
     async def scene(user: User) -> None:
         user.append(1)
+        user.log.sync()
+        monkeypatch.setattr(os, "pwrite", slow)
+        user.append(2)
         user.committer.kick()
         await asyncio.to_thread(begun.wait, 10)
-        user.append(2, 3)
+        user.append(3, 4)
         user.committer.kick()
-        user.append(4)
+        user.append(5)
         go_on.set()
-        assert await user.heard.get() == (1, None)
+        assert await user.heard.get() == (2, None)
         assert syncs == 1
         user.committer.kick()
-        assert await user.heard.get() == (4, None)
+        assert await user.heard.get() == (5, None)
         assert syncs == 2
         user.committer.close()
 
-    monkeypatch.setattr(os, "fdatasync", slow)
     run(scene)
 
 
@@ -153,16 +155,18 @@ def test_a_full_disk_is_told_and_commits_go_on_after_the_rollback(
 
 
 def test_a_failed_sync_is_told_every_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(fd: int) -> None:
+    def broken(fd: int, data: bytes, at: int) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
     async def scene(user: User) -> None:
-        monkeypatch.setattr(os, "fdatasync", broken)
-        for zxid in (1, 2):
+        user.append(1)
+        user.log.sync()
+        monkeypatch.setattr(os, "pwrite", broken)
+        for zxid in (2, 3):
             user.append(zxid)
             user.committer.kick()
             durable, error = await user.heard.get()
-            assert (durable, type(error)) == (0, LogFailed)
+            assert (durable, type(error)) == (1, LogFailed)
         user.log.rollback()
         user.committer.close()
 
