@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ..daemons import Daemon, free_port, until
 from ..zookeeper.raw import Acl, Connection, Granted, Op, Reader, Reply, Stat, bool_, text
+from .network import Network
 
 SETTINGS: Final = """\
 tickTime=200
@@ -47,14 +48,19 @@ class Ensemble:
         observers: int = 0,
         settings: str = SETTINGS,
         before: str = "",
+        network: Network | None = None,
     ) -> None:
-        """settings and before as a Daemon has them, for each."""
-        lines = [settings]
-        for sid in range(1, voters + observers + 1):
-            kind = ":observer" if sid > voters else ""
-            lines.append(f"server.{sid}=127.0.0.1:{free_port()}:{free_port()}{kind}")
+        """settings and before as a Daemon has them, for each. network: between them; it is not broken yet."""
+        everybody = range(1, voters + observers + 1)
+        ports = {sid: (free_port(), free_port()) for sid in everybody}
         self.servers: dict[int, Daemon] = {}
-        for sid in range(1, voters + observers + 1):
+        for sid in everybody:
+            lines = [settings]
+            for other, (quorum, election) in ports.items():
+                if network is not None and other < sid:
+                    quorum = network.dialed((sid, other), quorum)
+                kind = ":observer" if other > voters else ""
+                lines.append(f"server.{other}=127.0.0.1:{quorum}:{election}{kind}")
             home = folder / str(sid)
             home.mkdir()
             self.servers[sid] = Daemon(home, "\n".join(lines), before)
@@ -101,6 +107,12 @@ class Ensemble:
         found = re.search("Mode: (.+)", word(self.servers[sid].address, "srvr"))
         return found[1] if found else ""
 
+    def epoch(self, sid: int) -> int:
+        """Of the last transaction that a server has applied."""
+        found = re.search("Zxid: 0x([0-9a-f]+)", word(self.servers[sid].address, "srvr"))
+        assert found is not None
+        return int(found[1], 16) >> 32
+
     def leader(self) -> int:
         """Who leads, once there is one."""
         found: list[int] = []
@@ -139,9 +151,6 @@ class Ensemble:
             assert other.keys() == first.keys()
             assert other == first
         return first
-
-    def _in_mode(self, mode: str) -> list[int]:
-        return [sid for sid, server in self.servers.items() if server.running and self.mode(sid) == mode]
 
     def _number(self, sid: int) -> None:
         data = self.servers[sid].data
