@@ -43,7 +43,7 @@ lint: $(VENV)/for-lint ## Set up, and check style and types
 simulate: $(VENV)/for-test ## Run simulated ensembles on all cores: SEEDS=10000, or SEED=7 to see what happens in one
 	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.consensus.zab.simulate --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault $(FAULT))
 
-torture: $(VENV)/for-test ## Kill, freeze and wipe an ensemble's servers under load, for SECONDS=600
+torture: $(VENV)/for-test ## Kill, freeze, part and wipe an ensemble's servers under load, for SECONDS=600
 	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.ensemble.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/for-test $(COMPILED)/made ## Set up, and measure against ZooKeeper and etcd; BENCH=--quick: only see that it works

@@ -65,11 +65,10 @@ class Leader:
                 self.drop(sid)
         if self.serving and not self._has_majority():
             self._give_up("a majority is gone")
-        elif self.phase is Phase.BROADCAST:
-            if self._age % server.limits.ping == 0:
-                self.pings.ping()
-        elif self._age > server.limits.init:
+        elif self.phase is not Phase.BROADCAST and self._age > server.limits.init:
             self._give_up("no majority came")
+        elif self.serving and self._age % server.limits.ping == 0:
+            self.pings.ping()
 
     def drop(self, sid: int) -> None:
         """A learner's connection is gone, or to be closed."""
@@ -274,8 +273,10 @@ class Leader:
             server.commit = max(server.commit, durable[needed])
 
     def _has_majority(self) -> bool:
+        """Has been heard of late: also by one that waits for more than syncLimit to be up to date."""
         server = self._server
-        return majority(1 + sum(sid in server.voters for sid in self.learners), server.voters)
+        near = [sid for sid, learner in self.learners.items() if learner.heard <= server.limits.sync]
+        return majority(1 + sum(sid in server.voters for sid in near), server.voters)
 
     def lag(self, learner: Learner) -> int:
         """So many transactions the learner has not acknowledged; those of older epochs are not counted."""

@@ -1,4 +1,4 @@
-"""Kills, freezes and wipes the servers of an ensemble under load, as long as wanted, and looks what holds."""
+"""Kills, freezes, parts and wipes the servers of an ensemble under load: what clients were told must hold."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 
 from .ensemble import Ensemble
 from .load import Load
+from .network import Network, to_and_from
 
 _ROUND = 10.0
 """Seconds of faults; then all servers are back, and everything is checked."""
@@ -23,11 +24,13 @@ _PAUSE = 1.5
 class Faults:
     """What happens to an ensemble, drawn from random_. counts: how often which."""
 
-    def __init__(self, ensemble: Ensemble, random_: random.Random) -> None:
-        self.counts = {"killed": 0, "frozen": 0, "ended": 0, "all killed": 0, "wiped": 0}
+    def __init__(self, ensemble: Ensemble, network: Network, random_: random.Random) -> None:
+        self.counts = {"killed": 0, "frozen": 0, "ended": 0, "all killed": 0, "wiped": 0, "parted": 0}
         self._ensemble = ensemble
+        self._network = network
         self._random = random_
         self._frozen: set[int] = set()
+        self._parted = False
 
     def happen(self) -> None:
         """The next one."""
@@ -38,10 +41,14 @@ class Faults:
             server.launch()
         elif sid in self._frozen:
             self._thaw(sid)
-        elif (drawn := self._random.random()) < 0.4:
+        elif self._parted and self._random.random() < 0.5:
+            self._unite()
+        elif (drawn := self._random.random()) < 0.25:
+            self._part(sid)
+        elif drawn < 0.5:
             server.kill()
             self.counts["killed"] += 1
-        elif drawn < 0.7:
+        elif drawn < 0.75:
             server.signal(signal.SIGSTOP)
             self._frozen.add(sid)
             self.counts["frozen"] += 1
@@ -59,7 +66,23 @@ class Faults:
     def heal(self) -> None:
         """All servers are back."""
         self._frozen.clear()
+        self._unite()
         self._ensemble.heal()
+
+    def _part(self, sid: int) -> None:
+        """Some of the ways between a server and others carry nothing any more; or there are none."""
+        others = [other for other in self._ensemble.servers if other != sid]
+        ways = to_and_from(sid, self._random.sample(others, self._random.randint(1, len(others))))
+        if self._random.random() < 0.3:
+            self._network.cut(ways)
+        else:
+            self._network.hold(self._random.choice([ways, ways[::2], ways[1::2]]))
+        self._parted = True
+        self.counts["parted"] += 1
+
+    def _unite(self) -> None:
+        self._network.heal()
+        self._parted = False
 
     def _thaw(self, sid: int) -> None:
         self._frozen.discard(sid)
@@ -84,8 +107,9 @@ def main(seconds: int, voters: int, observers: int, clients: int, seed: int | No
     """Exits with 1, and says where the servers' data are, if anything does not hold."""
     seed = random.randrange(1 << 32) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="znoded-torture-"))
-    ensemble = Ensemble(folder, voters, observers)
-    faults = Faults(ensemble, random.Random(seed))
+    network = Network()
+    ensemble = Ensemble(folder, voters, observers, network=network)
+    faults = Faults(ensemble, network, random.Random(seed))
     begun, told, rounds = time.monotonic(), 0, 0
     try:
         ensemble.start()
