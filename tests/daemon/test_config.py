@@ -456,6 +456,15 @@ class TestEnsemble:
         text = "initLimit=1\nsyncLimit=1\nserver.1=one:1:2\nserver.2=one:2:3\nserver.3=one:4:5" + OPEN
         assert faults(home, text) == [(3, "server.1"), (4, "server.2")]
 
+    def test_peers_elsewhere_must_prove_who_they_are(self, home: Path) -> None:
+        (home / "data" / "myid").write_text("1")
+        (home / "secret").write_text("0123456789abcdef\n")
+        closed = ENSEMBLE.replace("quorum.allowUnauthenticated=true", "")
+        assert faults(home, closed) == [(4, "server.1")]
+        assert "quorum.secretFile" in message(home, closed)
+        assert good(home, f"{closed}quorum.secretFile={home}/secret").quorum_secret == "0123456789abcdef"
+        assert good(home, "initLimit=1\nsyncLimit=1\nserver.1=127.0.0.1:1:2\nserver.2=localhost:3:4").servers
+
     def test_peers_elsewhere_and_clients_here_alone_are_worth_a_word(self, home: Path) -> None:
         (home / "data" / "myid").write_text("1")
         assert warnings(home, f"clientPortAddress=0.0.0.0{ENSEMBLE}") == []

@@ -12,7 +12,21 @@ from kazoo.client import KazooClient, KeeperState
 from kazoo.exceptions import NotReadOnlyCallError
 
 from ..daemons import until
-from ..zookeeper.raw import Closed, Connection, Granted, Op, Reader, Reply, blob, bool_, int_, text
+from ..zookeeper.raw import (
+    SET_WATCHES,
+    Closed,
+    Connection,
+    Event,
+    Granted,
+    Op,
+    Reader,
+    Reply,
+    blob,
+    bool_,
+    int_,
+    long,
+    text,
+)
 from .ensemble import SETTINGS, Ensemble, asked, connected, word
 from .load import OPEN
 
@@ -114,6 +128,31 @@ def test_sessions_outlive_their_leader(ensemble: Ensemble) -> None:
     other = ensemble.leader()
     assert asked(moved(ensemble, other, session, 4000), Op.close).err == 0
     assert owner(ensemble, other, "/outlives") is None
+
+
+def test_watches_are_set_again_where_a_session_comes_to(ensemble: Ensemble) -> None:
+    """By the client; and what happened in between is told at once."""
+    leader = ensemble.leader()
+    client, session = begun(ensemble, leader)
+    for path in ("/meanwhile", "/later"):
+        assert asked(client, Op.create, create(path)).err == 0
+        watched = asked(client, Op.exists, text(path) + bool_(True))
+    ensemble.servers[leader].kill()
+    assert client.read() == Closed()
+    other = ensemble.leader()
+    writer = connected(ensemble.servers[other].address)
+    assert asked(writer, Op.delete, text("/meanwhile") + int_(-1)).err == 0
+    client = moved(ensemble, other, session)
+    paths = int_(2) + text("/meanwhile") + text("/later")
+    client.send(Op.setWatches, long(watched.zxid) + paths + int_(0) + int_(0), SET_WATCHES)
+    told = client.read()
+    assert isinstance(told, Event) and told.path == "/meanwhile"
+    assert isinstance(client.read(), Reply)
+    assert asked(writer, Op.delete, text("/later") + int_(-1)).err == 0
+    told = client.read()
+    assert isinstance(told, Event) and told.path == "/later"
+    writer.drop()
+    client.drop()
 
 
 def test_a_session_by_http_is_every_server_s(ensemble: Ensemble) -> None:
