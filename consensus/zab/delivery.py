@@ -1,17 +1,19 @@
-"""The log's tail, and its delivery to the replica above, as far as it is committed."""
+"""The log's tail, and its delivery to the replica above, as far as it is committed: in slices."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..contract import Entry, Replica
 from .messages import Record
 from .waiters import Waiters
 
-_STEP: Final = 1000
-"""Entries that are applied at a time."""
+_SLICE: Final = 512 << 10
+"""Work until others have their turn: some milliseconds of it, in bytes of transactions."""
+_ENTRY: Final = 256
+"""What a transaction counts for beyond its bytes."""
 
 
 class Delivery:
@@ -21,38 +23,48 @@ class Delivery:
         self._replica = replica
         self._waiters = waiters
         self._tail: deque[Record] = deque()
+        self._fresh = 0
+        """Work that has come since the last slice."""
 
     @property
     def lag(self) -> int:
         """So many transactions are in the log, and not delivered yet."""
         return len(self._tail)
 
-    def append(self, records: Iterable[Record]) -> None:
+    def begin(self, records: Iterable[Record]) -> None:
+        """The log holds these beyond the replica's state, and no others."""
+        self._tail = deque(records)
+        self._fresh = 0
+
+    def append(self, records: Sequence[Record]) -> None:
         """Into the log."""
         self._tail.extend(records)
+        self._fresh += sum([len(txn) + _ENTRY for _, txn in records])
 
     def truncate(self, after: int) -> None:
         """Off the log."""
         while self._tail and self._tail[-1][0] > after:
             self._tail.pop()
 
-    def clear(self) -> None:
-        """The replica has another state, with a log of its own."""
-        self._tail.clear()
-
     def beyond(self, zxid: int) -> list[Record]:
         """What is not delivered yet."""
         return [record for record in self._tail if record[0] > zxid]
 
-    def deliver(self, committed: int) -> None:
-        """Go on up to that zxid, and pass the barriers on the way."""
+    def deliver(self, committed: int) -> bool:
+        """Go on up to that zxid, by a slice, and pass the barriers on the way; whether more is left.
+
+        What has come meanwhile is work on top of the slice: so the tail shrinks, however much comes."""
         tail, waiters = self._tail, self._waiters
-        while tail and tail[0][0] <= committed:
-            entries: list[Entry] = []
-            while tail and tail[0][0] <= committed and len(entries) < _STEP:
-                zxid, txn = tail.popleft()
-                entries.append((zxid, txn, waiters.of(zxid)))
+        work = _SLICE + self._fresh
+        self._fresh = 0
+        entries: list[Entry] = []
+        while tail and tail[0][0] <= committed and work > 0:
+            zxid, txn = tail.popleft()
+            entries.append((zxid, txn, waiters.of(zxid)))
+            work -= len(txn) + _ENTRY
+        if entries:
             self._replica.apply(entries)
         passed = waiters.reached(self._replica.applied_zxid)
         if passed:
             self._replica.reached(passed)
+        return bool(tail) and tail[0][0] <= committed

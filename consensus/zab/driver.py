@@ -141,18 +141,21 @@ class Driver:
             self.channel.drop(peer)
             return
         if self._held is None:
-            self.core.receive(peer, message)
-            ready = self.core.server.ready
-            if ready.truncate is not None or ready.restore is not None:
-                self._work()  # before anything else counts on the log to be as the core sees it
-            else:
-                self.stir()
+            self._hear(peer, message)
         elif not isinstance(message, Ping):
             self._held.append((peer, message))
         elif peer == self.core.leader_id:
             # It may take long, and the leader is to know that this server is alive.
             self.core.receive(peer, message)
             self._send(self.core.take().messages)
+
+    def _hear(self, peer: int, message: Message) -> None:
+        self.core.receive(peer, message)
+        ready = self.core.server.ready
+        if ready.truncate is not None or ready.restore is not None:
+            self._work()  # before anything else counts on the log to be as the core sees it
+        else:
+            self.stir()
 
     def _spool(self, chunk: bytes, *, begins: bool) -> None:
         try:
@@ -167,8 +170,7 @@ class Driver:
     def _make_core(self) -> None:
         ensemble = self._ensemble
         applied = self._replica.applied_zxid
-        self.delivery.clear()
-        self.delivery.append(self._log.read(applied))
+        self.delivery.begin(self._log.read(applied))
         self.core = Core(
             ensemble.me,
             ensemble.voters,
@@ -274,8 +276,9 @@ class Driver:
             self._do(ready)
         committed = core.server.committed
         self.service.committed(committed)
-        self.delivery.deliver(committed)
-        self.service.follow(core)
+        if self.delivery.deliver(committed):
+            self.stir()
+        self.service.follow(core, self._replica.applied_zxid)
 
     def _do(self, ready: Ready) -> None:
         core, waiters = self.core, self.waiters
@@ -336,8 +339,7 @@ class Driver:
 
     def _catch_up(self, held: list[tuple[int, Message]]) -> None:
         while held and self._held is None:
-            self.core.receive(*held.pop(0))
-            self._work()
+            self._hear(*held.pop(0))
         if self._held is not None:
             self._held += held
 

@@ -62,6 +62,6 @@ class Rebuild:
                 self._failed(error)
             await asyncio.sleep(_RETRY)
         await asyncio.to_thread(self._log.restart, zxid)
-        self._delivery.clear()
+        self._delivery.begin(())
         self._incoming.done()
         log.info("the state is that of zxid %#x, by a snapshot", zxid)

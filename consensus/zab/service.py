@@ -27,21 +27,27 @@ class Service:
         self._replica = replica
         self._meter = meter
         self._waiters = waiters
+        self._serve_at: int | None = None
+        """The core serves: clients are served once the replica has applied that."""
         self._epoch: int | None = None
         """That in which this server leads."""
         self._undecided: deque[tuple[int, float]] = deque()
         """(the last zxid of a batch, when it was proposed here)."""
 
-    def follow(self, core: Core) -> None:
-        """Be what the core is."""
-        if core.serving and not self.serving:
-            self._begin(core)
-        elif self.serving and not core.serving:
+    def follow(self, core: Core, applied: int) -> None:
+        """Be what the core is; serve once the replica has applied all that was committed before."""
+        if not core.serving:
             self.end(core.reason)
+        elif not self.serving:
+            if self._serve_at is None:
+                self._serve_at = core.server.committed
+            if applied >= self._serve_at:
+                self._begin(core)
         self._lead(core.epoch if self.serving and core.role is Role.LEADING else None)
 
     def end(self, reason: str) -> None:
         """Serve nobody; what is under way may yet be committed, and nobody here will know."""
+        self._serve_at = None
         if not self.serving:
             return
         self.serving = False

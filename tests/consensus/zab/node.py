@@ -31,6 +31,7 @@ class Network(Protocol):
     voters: frozenset[int]
     all: frozenset[int]
     random: Random
+    slice: int
     laws: Laws
 
     def send(self, origin: int, to: int, message: Message | Piece) -> None: ...
@@ -89,10 +90,12 @@ class Node:
         self.held: list[tuple[int, Message]] = []
         self.senders: dict[int, list[Piece]] = {}
         self._served = False
+        self._serve_at: tuple[int, int] | None = None
+        """The core serves, since an epoch: it itself does, once so much is applied."""
 
     @property
     def serving(self) -> bool:
-        return self.core is not None and self.core.serving
+        return self.core is not None and self.core.serving and self._served
 
     def start(self) -> None:
         disk = self.disk
@@ -289,10 +292,11 @@ class Node:
         assert core is not None
         done = last(self.applied)
         if not self.steps and core.server.committed > done:
-            for zxid, txn in (disk.log | disk.waiting).items():
-                if done < zxid <= core.server.committed:
-                    self.applied[zxid] = txn
-                    self.world.laws.applied(self.sid, len(self.applied) - 1, (zxid, txn))
+            records = (disk.log | disk.waiting).items()
+            due = [record for record in records if done < record[0] <= core.server.committed]
+            for zxid, txn in due[: self.world.slice]:
+                self.applied[zxid] = txn
+                self.world.laws.applied(self.sid, len(self.applied) - 1, (zxid, txn))
 
     def follow(self) -> None:
         """Whether it serves, and what it still owes to its clients then."""
@@ -301,6 +305,12 @@ class Node:
         if not core.serving:
             self.asked.clear()
             self.barriers.clear()
+            self._served = False
+            self._serve_at = None
         elif not self._served:
-            self.world.laws.serves(self.sid, core.epoch, last(self.applied))
-        self._served = core.serving
+            if self._serve_at is None:
+                self._serve_at = core.epoch, core.server.committed
+            epoch, committed = self._serve_at
+            self._served = last(self.applied) >= committed
+            if self._served:
+                self.world.laws.serves(self.sid, epoch, last(self.applied))

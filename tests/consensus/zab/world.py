@@ -39,6 +39,8 @@ class World:
         self.apart: set[frozenset[int]] = set()
         """Pairs that can't connect."""
         self.count = 0
+        self.slice = 3 if seed % 2 else 1000
+        """So many records a server applies at a time."""
         self.trace: list[str] = []
         # What happens how often is drawn for each seed: some kinds of trouble hide others.
         self._clocks = [self.random.choice((1, 1, 2, 5)) for _ in self.all]
