@@ -140,9 +140,9 @@ class Sessions:
             self._expire(lease, self._generation)
 
     def heard(self, message: bytes) -> None:
-        """Another server heard the clients of these sessions."""
+        """Another server heard the clients of these sessions; what is no session's id tells nothing."""
         now = monotonic()
-        for (session,) in LONG.iter_unpack(message):
+        for (session,) in LONG.iter_unpack(message[: len(message) // LONG.size * LONG.size]):
             lease = self.leases.get(session)
             if lease is not None:
                 lease.heard = now

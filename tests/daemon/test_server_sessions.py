@@ -250,6 +250,15 @@ def test_a_session_without_a_connection_counts_from_when_it_was_last_heard(core:
     assert core.state.sessions == {}
 
 
+def test_a_session_that_another_server_heard_lives_whatever_else_that_server_says(core: Core) -> None:
+    client = core.client(4000)
+    client.vanish()
+    for _ in range(3):
+        core.pass_time(3)
+        core.server.heard(LONG.pack(9) + LONG.pack(client.session_id) + b"...")
+    assert core.state.sessions.keys() == {client.session_id}
+
+
 def test_an_expiry_that_is_dropped_is_tried_again(core: Core) -> None:
     core.client(2000)
     core.clock.now += 10
