@@ -16,6 +16,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 Waiter: TypeAlias = object
 """Whoever waits for a transaction's result on this server; the backend only carries it."""
 
+Record: TypeAlias = tuple[int, bytes]
+"""(zxid, transaction), as a log holds it."""
+
 Entry: TypeAlias = tuple[int, bytes, Waiter | None]
 """(zxid, transaction, waiter): committed, to be applied. waiter is None for what others proposed."""
 

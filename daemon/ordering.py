@@ -34,8 +34,8 @@ def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
                 f"add them; or remove {directory}, to go on alone for good"
             )
         return Standalone(log, meter.synced)
+    from ..consensus.ensemble import Ensemble
     from ..consensus.zab.backend import Zab
-    from ..consensus.zab.ensemble import Ensemble
 
     directory = _promises_directory(config)
     make_directory(directory)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from ...storage.log import Log
 from ..contract import Meter, NotServing, Peer, Replica, Status, Waiter
 from ..contract import Role as Standing
+from ..ensemble import Ensemble
 from ..identity import NO_CLUSTER
+from ..service import NOBODY
 from .core import Role
 from .driver import TO_LEADER, Driver
-from .ensemble import Ensemble
 from .keeper import Keeper
-from .service import NOBODY
 
 
 class Zab:

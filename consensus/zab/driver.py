@@ -12,19 +12,21 @@ from ...storage.committer import Committer
 from ...storage.log import Log, LogFull
 from ..channel import Channel
 from ..contract import Meter, Replica
+from ..delivery import Delivery
+from ..ensemble import TICK, Ensemble
 from ..identity import NO_CLUSTER, Identity
-from .core import Core
-from .delivery import Delivery
-from .ensemble import TICK, Ensemble
+from ..kept import NotKept
+from ..rebuild import Rebuild
+from ..service import NOBODY, Service, Standing
+from ..transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
+from ..waiters import Waiters
+from .core import Core, Role
 from .history import History
-from .keeper import Keeper, NotKept
+from .keeper import Keeper
 from .messages import Message, Ping
 from .reader import Reader
 from .ready import Ready
-from .rebuild import Rebuild
-from .service import NOBODY, Service
-from .transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
-from .waiters import Waiters
+from .server import Limits
 from .wire import CORE, Malformed, decode, encode_all
 
 _RETRY: Final = 5.0
@@ -175,7 +177,7 @@ class Driver:
             ensemble.me,
             ensemble.voters,
             frozenset(ensemble.addresses),
-            ensemble.limits,
+            Limits.of(ensemble),
             self._keeper.promises,
             begins=self._log.first_zxid - 1,
             last=self._log.last_zxid,
@@ -278,7 +280,10 @@ class Driver:
         self.service.committed(committed)
         if self.delivery.deliver(committed):
             self.stir()
-        self.service.follow(core, self._replica.applied_zxid)
+        standing = Standing(
+            core.serving, core.role is Role.LEADING, core.epoch, core.leader_id, committed, core.reason
+        )
+        self.service.follow(standing, self._replica.applied_zxid)
 
     def _do(self, ready: Ready) -> None:
         core, waiters = self.core, self.waiters

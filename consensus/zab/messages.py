@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-Record: TypeAlias = tuple[int, bytes]
-"""(zxid, transaction)."""
+from ..contract import Record as Record
 
 Tail: TypeAlias = tuple[int, int]
 """(epoch, zxid of the last record of that epoch in a log)."""

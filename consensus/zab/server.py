@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
+from ..ensemble import TICK, Ensemble
 from .history import History, epoch_of
 from .messages import Message, Record, Tail
 from .ready import Promises, Ready
+
+_SETTLE: Final = 3
+"""Ticks to wait for better votes: what a majority knows by then is what a later vote could add to."""
+_REACH: Final = 75
+"""Ticks until a new leader must be connected: longer than the channel's pause between two tries."""
 
 
 class Phase(Enum):
@@ -34,6 +41,17 @@ class Limits:
     """For better votes, once a majority agrees (finalizeWait)."""
     zxids: int = (1 << 32) - 1
     """So many an epoch has, not in ticks."""
+
+    @classmethod
+    def of(cls, ensemble: Ensemble) -> Limits:
+        """Those that its configuration means."""
+        return cls(
+            init=round(ensemble.init_limit / TICK),
+            sync=round(ensemble.sync_limit / TICK),
+            ping=max(1, round(min(0.5, ensemble.sync_limit / 8) / TICK)),
+            reach=_REACH,
+            settle=_SETTLE,
+        )
 
 
 def majority(count: int, voters: frozenset[int]) -> bool:

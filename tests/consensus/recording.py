@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from znoded.consensus.contract import Consensus, Entry, Snapshot, Waiter
+from znoded.consensus.ensemble import Ensemble
 from znoded.consensus.standalone import Standalone
 from znoded.consensus.zab.backend import Zab
-from znoded.consensus.zab.ensemble import Ensemble
 from znoded.storage.log import Log
 
 Applied: TypeAlias = tuple[int, bytes, Waiter | None]

@@ -19,7 +19,8 @@ BEFORE = """
 import os, signal, time
 from errno import ENOSPC
 from pathlib import Path
-from znoded.consensus.zab import driver, rebuild, transfer
+from znoded.consensus import rebuild, transfer
+from znoded.consensus.zab import driver
 from znoded.daemon import flusher, refill
 from znoded.storage import engine, log
 

@@ -10,10 +10,9 @@ from .ensemble import Ensemble, asked, connected, serving
 from .load import Load
 
 SHORT_EPOCHS = """
-from functools import partial
-from znoded.consensus.zab import ensemble
+from znoded.consensus.zab import server
 
-ensemble.Limits = partial(ensemble.Limits, zxids=300)
+server.Limits.__init__.__defaults__ = (300,)
 """
 """The 2³² that there are would take too long."""
 

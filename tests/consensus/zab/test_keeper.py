@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from znoded.consensus.zab.keeper import Keeper, PromisesDamaged
+from znoded.consensus.kept import PromisesDamaged
+from znoded.consensus.zab.keeper import Keeper
 from znoded.consensus.zab.ready import Promises
 
 PROMISES = Promises(accepted=7, current=6, tails=((5, 0x5_0000_0003), (6, 0x6_0000_0001)), cluster=b"c" * 16)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
-from ..contract import Waiter
-from .core import Core
+from .contract import Waiter
+
+
+class Orders(Protocol):
+    """Whatever puts in order what is proposed here; its numbers are its own, and none comes twice."""
+
+    def propose(self, txns: list[bytes]) -> Sequence[int]:
+        """The numbers of these."""
+        ...
+
+    def barrier(self) -> int:
+        """Its number."""
+        ...
 
 
 class Waiters:
-    """Each waits in one place: for its turn with the core, then by the core's number, then by zxid."""
+    """Each waits in one place: for its turn with what orders, then by its number there, then by zxid."""
 
     def __init__(self) -> None:
         self._proposals: list[tuple[bytes, Waiter]] = []
@@ -28,16 +40,16 @@ class Waiters:
         """For a barrier."""
         self._asking.append(waiter)
 
-    def hand_to(self, core: Core) -> None:
-        """The core's turn: what was proposed since its last one is a batch."""
+    def hand_to(self, orders: Orders) -> None:
+        """Its turn: what was proposed since its last one is a batch."""
         if self._proposals:
             batch, self._proposals = self._proposals, []
-            numbers = core.propose([txn for txn, _ in batch])
+            numbers = orders.propose([txn for txn, _ in batch])
             self._numbered.update(zip(numbers, (waiter for _, waiter in batch), strict=True))
         if self._asking:
             asking, self._asking = self._asking, []
             for waiter in asking:
-                self._numbered[core.barrier()] = waiter
+                self._numbered[orders.barrier()] = waiter
 
     def ordered(self, own: Sequence[tuple[int, int]]) -> None:
         """(zxid, number) of proposals."""

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ...storage.directories import sync_directory
-from ..channel import Channel
-from ..contract import Replica
+from ..storage.directories import sync_directory
+from .channel import Channel
+from .contract import Replica
 
 BEGINS: Final = 3
 CHUNK: Final = 4

@@ -5,17 +5,29 @@ from __future__ import annotations
 import logging
 from collections import deque
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
-from ..contract import Meter, Replica
-from .core import Core, Role
-from .messages import Record
+from .contract import Meter, Record, Replica
 from .waiters import Waiters
 
 NOBODY: Final = "there is no leader with a majority"
 """Why nothing is taken where nothing is served."""
 
 log = logging.getLogger(__name__)
+
+
+class Standing(NamedTuple):
+    """What this server is to the ensemble, as far as those above care."""
+
+    serving: bool
+    """A majority stands behind the leader, and this server goes with it."""
+    leads: bool
+    epoch: int
+    leader: int | None
+    committed: int
+    """The last zxid that may be applied."""
+    reason: str
+    """Why it serves no longer."""
 
 
 class Service:
@@ -28,22 +40,22 @@ class Service:
         self._meter = meter
         self._waiters = waiters
         self._serve_at: int | None = None
-        """The core serves: clients are served once the replica has applied that."""
+        """The ensemble serves: clients are served once the replica has applied that."""
         self._epoch: int | None = None
         """That in which this server leads."""
         self._undecided: deque[tuple[int, float]] = deque()
         """(the last zxid of a batch, when it was proposed here)."""
 
-    def follow(self, core: Core, applied: int) -> None:
-        """Be what the core is; serve once the replica has applied all that was committed before."""
-        if not core.serving:
-            self.end(core.reason)
+    def follow(self, standing: Standing, applied: int) -> None:
+        """Be what that is; serve once the replica has applied all that was committed before."""
+        if not standing.serving:
+            self.end(standing.reason)
         elif not self.serving:
             if self._serve_at is None:
-                self._serve_at = core.server.committed
+                self._serve_at = standing.committed
             if applied >= self._serve_at:
-                self._begin(core)
-        self._lead(core.epoch if self.serving and core.role is Role.LEADING else None)
+                self._begin(standing)
+        self._lead(standing.epoch if self.serving and standing.leads else None)
 
     def end(self, reason: str) -> None:
         """Serve nobody; what is under way may yet be committed, and nobody here will know."""
@@ -72,13 +84,13 @@ class Service:
         while undecided and undecided[0][0] <= zxid:
             self._meter.agreed(monotonic() - undecided.popleft()[1])
 
-    def _begin(self, core: Core) -> None:
+    def _begin(self, standing: Standing) -> None:
         began, self.since = self.since, monotonic()
         self.serving = True
         took = self.since - began
         self._meter.elected(took)
-        what = "leads" if core.role is Role.LEADING else f"follows server {core.leader_id}"
-        log.info("this server %s in epoch %d, after %.3f s without a leader", what, core.epoch, took)
+        what = "leads" if standing.leads else f"follows server {standing.leader}"
+        log.info("this server %s in epoch %d, after %.3f s without a leader", what, standing.epoch, took)
         self._replica.serve(True)
 
     def _lead(self, epoch: int | None) -> None:

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ..contract import Entry, Replica
-from .messages import Record
+from .contract import Entry, Record, Replica
 from .waiters import Waiters
 
 _SLICE: Final = 512 << 10

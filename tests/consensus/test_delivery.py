@@ -9,14 +9,13 @@ from typing import TypeAlias
 
 import pytest
 
-from znoded.consensus.contract import Consensus
-from znoded.consensus.zab.delivery import Delivery
-from znoded.consensus.zab.messages import Record
-from znoded.consensus.zab.waiters import Waiters
+from znoded.consensus.contract import Consensus, Record
+from znoded.consensus.delivery import Delivery
+from znoded.consensus.waiters import Waiters
 from znoded.storage.log import Log
 
-from ...daemons import free_port
-from ..recording import KINDS, Recording, open_log
+from ..daemons import free_port
+from .recording import KINDS, Recording, open_log
 
 Look: TypeAlias = Callable[[], None]
 SLICE = 2048

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from ...storage.committer import Committer
-from ...storage.log import Log
-from ..contract import Replica
+from ..storage.committer import Committer
+from ..storage.log import Log
+from .contract import Replica
 from .delivery import Delivery
 from .transfer import Incoming, Unusable
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from znoded.consensus.zab.transfer import Incoming
+from znoded.consensus.transfer import Incoming
 from znoded.storage.log import Log
 
-from ..recording import Recording
+from .recording import Recording
 
 
 class Replica(Recording):
