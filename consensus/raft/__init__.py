@@ -1,0 +1,1 @@
+"""Raft by PySyncObj, made durable: its log and its messages are ours."""
