@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "znoded"
 ROOMS = ("api", "client", "consensus", "daemon", "storage")
 # What storage shares with whoever speaks of znodes: names, codes and layouts, nothing that holds state.
-WORDS = ("acl", "errors", "jute", "multi", "ops", "paths", "session", "x500", "znode")
+WORDS = ("acl", "cbor", "errors", "jute", "multi", "ops", "paths", "session", "x500", "znode")
 VOCABULARY = {f"storage.{word}" for word in WORDS}
-LOG = {"storage.log", "storage.committer", "storage.directories"}
+LOG = {"storage.cbor", "storage.log", "storage.committer", "storage.directories"}
 LONGEST = 700
 
 

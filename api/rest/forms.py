@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Final, NoReturn
 
 from ...storage import acl as acls
+from ...storage import cbor
 from ...storage.acl import Acl
 from ...storage.znode import STAT, STAT_NAMES
-from .. import cbor
 
 
 class Form(Enum):

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from ...storage import acl as acls
-from ...storage import multi, ops
+from ...storage import cbor, multi, ops
 from ...storage.jute import INT, LONG, Malformed, pack_buffer, pack_texts
-from .. import cbor
 
 MOST: Final = 1000
 """Requests in one message."""

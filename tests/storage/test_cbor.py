@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from znoded.api.cbor import decode, encode
+from znoded.storage.cbor import decode, encode
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), 1 << 63) | st.binary() | st.text(),
