@@ -80,6 +80,8 @@ class Channel:
         self._dialing: list[asyncio.Task[None]] = []
         self.sent: Counter[int] = Counter()
         """Bytes sent, by peer."""
+        self.frames: Counter[int] = Counter()
+        """Frames sent, by peer."""
         self._refusals = Refusals()
         self._server: asyncio.Server | None = None
 
@@ -107,6 +109,7 @@ class Channel:
         if link is not None:
             link.send(kind, payload)
             self.sent[peer] += len(payload)
+            self.frames[peer] += 1
 
     def send_shared(self, peer: int, shared: Shared, rest: bytes) -> None:
         """A frame, as send() does: what goes to others as well, and the rest of it."""
@@ -114,6 +117,7 @@ class Channel:
         if link is not None:
             link.send_shared(shared, rest)
             self.sent[peer] += len(shared.data) + len(rest)
+            self.frames[peer] += 1
 
     async def drained(self, peer: int) -> bool:
         """Wait until little is under way to a peer; False if it is gone."""

@@ -50,6 +50,8 @@ class Peer(NamedTuple):
     """It is up to date, and serves clients."""
     lag: int = 0
     """Transactions that it has not acknowledged yet."""
+    messages: int = 0
+    """Sent to it since the start."""
 
 
 @dataclass(frozen=True, slots=True)

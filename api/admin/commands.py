@@ -252,6 +252,7 @@ def mntr(server: ServerView) -> Flat:
         "min_latency": stats["min_latency"],
         "max_file_descriptor_count": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         "approximate_data_size": server.data_size,
+        "txn_log_size": server.log_size,
         "open_file_descriptor_count": sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1,
         "local_sessions": 0,
         "uptime": server.uptime,

@@ -36,6 +36,11 @@ class PeerView(Protocol):
         ...
 
     @property
+    def messages(self) -> int:
+        """Sent to it."""
+        ...
+
+    @property
     def follows(self) -> bool: ...
 
     @property
@@ -149,6 +154,8 @@ def monitored(ensemble: Ensemble, mode: str) -> Iterator[tuple[str, Scalar]]:
     yield "peer_state", doing if ensemble.phase == "election" else f"{doing} - {ensemble.phase}"
     yield "quorum_size", sum(not member.observer for member in ensemble.members)
     yield "epoch", ensemble.epoch
+    yield "peer_sent_messages", sum(peer.messages for peer in ensemble.peers)
+    yield "peer_sent_bytes", sum(peer.sent for peer in ensemble.peers)
     if mode != "leader":
         return
     learners = [peer for peer in ensemble.peers if peer.follows]

@@ -194,9 +194,12 @@ def _ensemble(ensemble: Ensemble, server: ServerView) -> Iterator[Metric]:
     connected = [(key, int(peer.connected)) for key, peer in peers]
     yield _labelled("peer_connected", "1 for servers that are connected", ("peer",), connected)
     sent = CounterMetricFamily("znoded_peer_sent_bytes", "Sent to other servers", labels=("peer",))
+    messages = CounterMetricFamily("znoded_peer_sent_messages", "Sent to other servers", labels=("peer",))
     for key, peer in peers:
         sent.add_metric(key, peer.sent)
+        messages.add_metric(key, peer.messages)
     yield sent
+    yield messages
     agreed = HistogramMetricFamily("znoded_quorum_ack_seconds", "From proposal to majority", labels=())
     _add(agreed, (), ensemble.quorum_latency)
     yield agreed

@@ -54,7 +54,8 @@ class Zab:
         connected = channel.peers
         peers = []
         for sid in sorted(ensemble.addresses.keys() - {ensemble.me}):
-            peer = Peer(sid, sid not in ensemble.voters, sid in connected, channel.sent[sid])
+            voter, sent = sid in ensemble.voters, channel.sent[sid]
+            peer = Peer(sid, not voter, sid in connected, sent, messages=channel.frames[sid])
             learner = leader.learners.get(sid) if leader is not None else None
             if leader is not None and learner is not None:
                 peer = peer._replace(follows=True, synced=learner.serving, lag=leader.lag(learner))

@@ -154,6 +154,7 @@ def test_what_goes_to_several_arrives_before_what_is_each_ones_own() -> None:
             assert at_one.frames == [(3, 7, b"to both and to 1")]
             assert at_two.frames == [(3, 7, b"to both and to 2")]
             assert three.sent == {1: 16, 2: 16}
+            assert three.frames == {1: 1, 2: 1}
 
     run(scene)
 

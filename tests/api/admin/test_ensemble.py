@@ -27,6 +27,7 @@ class FakePeer(NamedTuple):
     follows: bool = False
     synced: bool = False
     lag: int = 0
+    messages: int = 0
 
 
 MEMBERS = [
@@ -51,7 +52,7 @@ def leader(tmp_path: Path) -> FakeServer:
         phase="broadcast",
         since=time.monotonic() - 60,
         peers=[
-            FakePeer(1, sent=4000, follows=True, synced=True),
+            FakePeer(1, sent=4000, messages=40, follows=True, synced=True),
             FakePeer(3, connected=False),
             FakePeer(4, observer=True, sent=9000, follows=True, lag=70),
         ],
@@ -147,6 +148,8 @@ class TestMntr:
             "peer_state": "leading - broadcast",
             "quorum_size": 3,
             "epoch": 5,
+            "peer_sent_messages": 40,
+            "peer_sent_bytes": 13000,
             "learners": 2,
             "followers": 1,
             "synced_followers": 1,
@@ -200,6 +203,7 @@ class TestMetrics:
         assert values(leader, "znoded_peer_connected") == {("1",): 1, ("3",): 0, ("4",): 1}
         assert values(leader, "znoded_peer_lag") == {("1",): 0, ("4",): 70}
         assert values(leader, "znoded_peer_sent_bytes") == {("1",): 4000, ("3",): 0, ("4",): 9000}
+        assert values(leader, "znoded_peer_sent_messages") == {("1",): 40, ("3",): 0, ("4",): 0}
         assert values(leader, "znoded_elections") == {(): 2}
         assert values(leader, "znoded_leaderless_seconds") == {(): 1}
 
