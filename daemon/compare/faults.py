@@ -1,0 +1,112 @@
+"""Kills and pauses servers under a load of writes, and sees how long none is acknowledged."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+from . import plan
+from .ensemble import Ensemble, Server
+from .generator import Created, Generator
+from .results import Blow
+
+_LONGEST: Final = 30.0
+"""Seconds after which a fault is taken to have ended all writes."""
+_DOWN: Final = 0.2
+"""Seconds that all servers are down."""
+_BIN: Final = 0.05
+"""Seconds of a point of the series."""
+
+
+class Timeline:
+    """When writes were acknowledged, as the load tells it."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self._spans: list[tuple[float, float, int]] = []
+        """(first, last, writes) of short whiles, monotonic."""
+
+    def run(self, seconds: float) -> None:
+        """Listen for so long."""
+        self.until(float("inf"), monotonic() + seconds)
+
+    def until(self, moment: float, end: float) -> bool:
+        """Listen until a write is acknowledged after moment; False if there is none by the end."""
+        while (left := end - monotonic()) > 0:
+            self._spans += self.generator.heard(left).get("acks", [])
+            if self._spans and self._spans[-1][1] > moment:
+                return True
+        return False
+
+    def gap(self, began: float, end: float) -> float:
+        """The longest time without an acknowledged write in that while."""
+        longest, last = 0.0, began
+        for first, final, _ in self._spans:
+            if final > began:
+                longest = max(longest, min(first, end) - last)
+                last = max(last, final)
+            if final > end:
+                break
+        return max(longest, end - last)
+
+    def series(self, zero: float, begin: float, end: float) -> list[tuple[float, float]]:
+        """(seconds after zero, writes a second), over that while."""
+        first = round((begin - zero) / _BIN)
+        counts = [0] * max(1, round((end - begin) / _BIN))
+        for start, _, count in self._spans:
+            place = int((start - zero) // _BIN) - first
+            if 0 <= place < len(counts):
+                counts[place] += count
+        return [((first + place) * _BIN, count / _BIN) for place, count in enumerate(counts)]
+
+
+def befall(ensemble: Ensemble, timeline: Timeline, fault: plan.Fault, calm: float, hold: float) -> Blow:
+    """Let it happen, and make it good again. Raises Failed if a server does not come back."""
+    timeline.run(calm)
+    victims = _victims(ensemble, fault)
+    began = monotonic()
+    for server in victims:
+        server.signal(signal.SIGSTOP if fault is plan.PAUSED else signal.SIGKILL)
+    if fault is plan.ALL:
+        timeline.run(_DOWN)
+        went_on = True
+    else:
+        went_on = timeline.until(began + hold, began + hold + _LONGEST)
+    returned = monotonic()
+    for server in victims:
+        if fault is plan.PAUSED:
+            server.signal(signal.SIGCONT)
+        else:
+            server.kill()
+            server.launch()
+    if fault is plan.ALL:
+        went_on = timeline.until(returned, returned + _LONGEST)
+        back = timeline.gap(returned, monotonic())
+    for server in victims:
+        server.wait()
+    if fault is not plan.ALL:
+        back = monotonic() - returned
+    timeline.run(calm)
+    gap = timeline.gap(began, monotonic() if fault is plan.ALL else returned) if went_on else None
+    series = timeline.series(began, began - calm, monotonic())
+    return Blow(fault.key, gap, back, returned - began, series)
+
+
+def end(timeline: Timeline) -> Sequence[Created]:
+    """Stop the load: what each client made."""
+    timeline.generator.go()
+    while True:
+        told = timeline.generator.wait()
+        if "created" in told:
+            return told["created"]
+
+
+def _victims(ensemble: Ensemble, fault: plan.Fault) -> list[Server]:
+    if fault is plan.ALL:
+        return ensemble.servers
+    leader = ensemble.leader()
+    if fault is plan.FOLLOWER:
+        return [next(server for server in ensemble.servers if server is not leader)]
+    return [leader]
