@@ -41,7 +41,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """A fault. gap: the longest without an acknowledged write, in seconds as all here; None: there was no other
+    """A fault; seconds. gap: the longest without an acknowledged write; None: there was no other
     one. returned: when the victim was started or woken again, after the fault; back: from then until it
     served, or, where all were down, until the next write. series: (after the fault, writes a second)."""
 

@@ -97,7 +97,7 @@ def _run(ensemble: Ensemble, workload: Workload, how: Plan) -> Run:
         told = generator.wait(how.warm_up + how.seconds)
         after = costs(ensemble)
         generator.go()
-    latencies = Latencies(tuple(pair) for pair in told["latencies"])
+    latencies = Latencies(told["latencies"])
     answers = told["answers"]
     only_writes = workload.mix == plan.MIX and answers
     return Run(
