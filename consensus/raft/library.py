@@ -356,7 +356,7 @@ def _configuration(
         appendEntriesPeriod=timing.period,
         # It would send the pickle of a command that is longer.
         appendEntriesBatchSizeBytes=_NEVER,
-        commandsQueueSize=0,
+        commandsQueueSize=_NEVER,
         commandsWaitLeader=False,
         connectionTimeout=high,
         deserializer=position,

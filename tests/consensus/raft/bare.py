@@ -74,7 +74,7 @@ class Bare:
             appendEntriesUseBatch=False,
             appendEntriesPeriod=0.05,
             appendEntriesBatchSizeBytes=1 << 60,
-            commandsQueueSize=0,
+            commandsQueueSize=1 << 60,
             commandsWaitLeader=False,
             deserializer=self.position,
             fullDumpFile=str(directory / "installed"),
