@@ -13,8 +13,8 @@ from unittest import mock
 
 from znoded.consensus.zab.messages import AckEpoch, AckNewLeader, Message, NewLeader, Propose, Record
 
+from ..told import Piece
 from .node import Node
-from .told import Piece
 
 
 def _ack_before_sync() -> AbstractContextManager[object]:

@@ -8,37 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from random import Random
-from typing import Final, Protocol
+from typing import Final, cast
 
 from znoded.consensus.zab.core import Core
-from znoded.consensus.zab.history import History
+from znoded.consensus.zab.history import History, epoch_of
 from znoded.consensus.zab.messages import Message, Record
 from znoded.consensus.zab.ready import Promises, Ready
-from znoded.consensus.zab.server import Limits
+from znoded.consensus.zab.server import Limits, Phase
 
-from .laws import Broken, Laws
-from .told import Piece, show
+from ..laws import Broken
+from ..told import Piece, show
+from ..world import Network
 
 LIMITS: Final = Limits(init=40, sync=20, reach=10, ping=4, settle=4, zxids=25)
 _READ: Final = 3
 """Records that a learner is read from the log at a time: few, so that it takes several turns."""
-
-
-class Network(Protocol):
-    """What a server needs of the world around it."""
-
-    voters: frozenset[int]
-    all: frozenset[int]
-    random: Random
-    slice: int
-    laws: Laws
-
-    def send(self, origin: int, to: int, message: Message | Piece) -> None: ...
-
-    def cut(self, one: int, other: int) -> None: ...
-
-    def tell(self, line: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -94,8 +78,20 @@ class Node:
         """The core serves, since an epoch: it itself does, once so much is applied."""
 
     @property
+    def running(self) -> bool:
+        return self.core is not None
+
+    @property
     def serving(self) -> bool:
         return self.core is not None and self.core.serving and self._served
+
+    @property
+    def rebuilding(self) -> bool:
+        return bool(self.steps)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.steps or self.senders)
 
     def start(self) -> None:
         disk = self.disk
@@ -133,15 +129,15 @@ class Node:
             self.core.tick()
             self.work()
 
-    def receive(self, origin: int, message: Message | Piece) -> None:
+    def receive(self, origin: int, message: object) -> None:
         assert self.core is not None
         if isinstance(message, Piece):
             if origin == self.core.leader_id:
                 self.incoming = [message] if message.first else [*self.incoming, message]
         elif self.steps:
-            self.held.append((origin, message))
+            self.held.append((origin, cast(Message, message)))
         else:
-            self.core.receive(origin, message)
+            self.core.receive(origin, cast(Message, message))
             self.work()
 
     def connected(self, peer: int) -> None:
@@ -170,6 +166,17 @@ class Node:
             told, self.told_as = self.told_as, None
             self.core.synced(told or self.disk.last)
             self.work()
+
+    def propose(self, txns: list[bytes]) -> None:
+        assert self.core is not None
+        for number, txn in zip(self.core.propose(txns), txns, strict=True):
+            self.asked[number] = txn
+        self.work()
+
+    def barrier(self, due: int) -> None:
+        assert self.core is not None
+        self.barriers[self.core.barrier()] = due
+        self.work()
 
     def flush(self) -> None:
         if self.core is not None and not self.steps:
@@ -274,8 +281,11 @@ class Node:
     def append(self, records: list[Record]) -> None:
         core = self.core
         assert core is not None
+        leader = core.leader
         for record in records:
-            self.world.laws.logged(core, record)
+            # It may have gone on to the next epoch at once, when this one's zxids were used up.
+            leads = leader is not None and leader.serving and leader.epoch >= epoch_of(record[0])
+            self.world.laws.logged(self.sid, record, leads)
         self.disk.waiting |= dict(records)
 
     def pieces(self) -> list[Piece]:
@@ -314,3 +324,17 @@ class Node:
             self._served = last(self.applied) >= committed
             if self._served:
                 self.world.laws.serves(self.sid, epoch, last(self.applied))
+
+    # what the laws ask
+
+    def look(self) -> None:
+        leader = self.core and self.core.leader
+        if leader is not None and leader.phase is Phase.BROADCAST:
+            self.world.laws.leads(self.sid, leader.epoch)
+
+    def on_disk(self, record: Record) -> bool:
+        zxid, txn = record
+        return txn in (self.disk.log.get(zxid), self.disk.flushed.get(zxid))
+
+    def holds(self, zxid: int) -> bool:
+        return zxid in self.disk.log or zxid in self.disk.waiting or zxid in self.applied

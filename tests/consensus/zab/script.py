@@ -29,8 +29,8 @@ from znoded.consensus.zab.core import Role
 from znoded.consensus.zab.history import History
 from znoded.consensus.zab.ready import Promises
 
+from ..told import show, span
 from .node import Node, last
-from .told import show, span
 from .world import World
 
 SCRIPTS: Final = sorted((Path(__file__).parent / "scripts").glob("*.txt"))

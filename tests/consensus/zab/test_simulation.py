@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ..world import NoRest
 from .faults import FAULTS, RARE, STUCK
-from .world import NoRest, run
+from .world import run
 
 SEEDS = 300
 """In ten parts, so that one that fails is found soon."""

@@ -1,4 +1,4 @@
-"""What must hold in every run of ZAB, whatever happens.
+"""What must hold in every run of an ensemble, whatever happens and whoever puts it into order.
 
 Junqueira, Reed, Serafini: Zab (DSN 2011), section III: integrity, total order, agreement, local and global
 primary order, primary integrity. ZooKeeper's TLA+ specification of the protocol (zookeeper-specifications,
@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from znoded.consensus.zab.core import Core
-from znoded.consensus.zab.history import epoch_of
-from znoded.consensus.zab.messages import Record
-from znoded.consensus.zab.server import Phase
-
-from .told import show
+from .told import Record, show
 
 
 class Broken(AssertionError):
@@ -45,15 +40,13 @@ class Laws:
         """A transaction that was proposed before the run."""
         return self._txns.setdefault(zxid, show(zxid).encode())
 
-    def logged(self, core: Core, record: Record) -> None:
+    def logged(self, sid: int, record: Record, leads: bool) -> None:
         """Integrity and primary order: a zxid stands for one transaction, which its epoch's leader made.
         Primary integrity: that leader then holds all that was ever committed."""
         zxid, txn = record
         if zxid not in self._txns:
-            leader = core.leader
-            # It may have gone on to the next epoch at once, when this one's zxids were used up.
-            if leader is None or not leader.serving or leader.epoch < epoch_of(zxid):
-                raise Broken(f"{show(zxid)} is from nowhere: server {core.server.me} does not lead its epoch")
+            if not leads:
+                raise Broken(f"{show(zxid)} is from nowhere: server {sid} does not lead its epoch")
             self._txns[zxid] = txn
         elif self._txns[zxid] != txn:
             raise Broken(f"{show(zxid)} is {txn!r} and {self._txns[zxid]!r}")
@@ -99,16 +92,12 @@ class Laws:
                 f"server {sid} serves epoch {epoch} with {show(applied)}, {show(before)} was committed before"
             )
 
-    def look(self, core: Core) -> None:
+    def leads(self, sid: int, epoch: int) -> None:
         """One leader an epoch, and it holds all that was committed when it began."""
-        leader = core.leader
-        if leader is None or leader.phase is not Phase.BROADCAST:
-            return
-        me = core.server.me
-        if leader.epoch not in self.established:
-            self.established[leader.epoch] = me, self.history[-1][0] if self.history else 0
+        if epoch not in self.established:
+            self.established[epoch] = sid, self.history[-1][0] if self.history else 0
             for zxid, _ in self.history:
-                if not self._held_by(me, zxid):
-                    raise Broken(f"leader {me} of epoch {leader.epoch} lacks {show(zxid)}")
-        elif self.established[leader.epoch][0] != me:
-            raise Broken(f"epoch {leader.epoch} has two leaders")
+                if not self._held_by(sid, zxid):
+                    raise Broken(f"leader {sid} of epoch {epoch} lacks {show(zxid)}")
+        elif self.established[epoch][0] != sid:
+            raise Broken(f"epoch {epoch} has two leaders")
