@@ -1,4 +1,4 @@
-"""The command `znoded`: starts the daemon, checks a configuration, makes and restores backups."""
+"""The command `znoded`: starts the daemon, checks a configuration, makes and restores backups, compares."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ _KEY_OF_FLAG = {
 }
 _FAILED = 1
 _FAULTY = 2
+_UNSOUND = 3
+_INTERRUPTED = 130
 _FILE = click.Path(path_type=Path)
 
 
@@ -156,6 +158,64 @@ def restore(
     except FAILURES as failure:
         _fail(context, f"nothing restored: {failure}", as_json)
     _report(result, f"{config.data_dir}: {result}", as_json)
+
+
+@main.command()
+@click.option(
+    "--servers", type=click.IntRange(3, 9), default=3, metavar="N", help="In an ensemble (default: 3)."
+)
+@click.option("--backends", default="zab,raft", metavar="NAMES", help="Which (default: zab,raft).")
+@click.option("--duration", type=click.FloatRange(0.1), metavar="SECONDS", help="Of each load (default: 5).")
+@click.option("--quick", is_flag=True, help="Fewer and shorter loads, one round: a minute.")
+@click.option("--against", type=click.Choice(["zookeeper"]), help="One more, if it is installed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page."
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
+    default=".",
+    metavar="DIR",
+    help="On the disk to measure; what is put there is removed (default: the current directory).",
+)
+@click.pass_context
+def compare(
+    context: click.Context,
+    /,
+    servers: int,
+    backends: str,
+    duration: float | None,
+    quick: bool,
+    against: str | None,
+    as_json: bool,
+    report: Path | None,
+    data: Path,
+) -> None:
+    """Measure the consensus backends against each other, in ensembles on this machine.
+
+    They take turns: loads, then faults, then a look whether every acknowledged write is there. Exit status 1
+    if that can't be done, 3 if a write was lost, 130 after Ctrl-C.
+    """
+    from .compare.command import measure
+    from .compare.ensemble import Failed
+    from .compare.kinds import Missing, kinds
+    from .compare.plan import planned
+
+    try:
+        chosen = kinds(backends.split(","), against)
+        plan = planned(servers, duration, quick=quick)
+        comparison = measure(chosen, plan, data, report)
+    except Missing as missing:
+        raise click.UsageError(str(missing)) from missing
+    except (Failed, OSError) as failure:
+        _fail(context, f"no comparison: {failure}", as_json)
+    except KeyboardInterrupt:
+        click.echo("interrupted: every server is ended, and its data are removed", err=True)
+        context.exit(_INTERRUPTED)
+    click.echo(json.dumps(comparison.json(), indent=2) if as_json else comparison.text())
+    if not comparison.good:
+        context.exit(_UNSOUND)
 
 
 def _configured(

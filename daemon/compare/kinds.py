@@ -66,6 +66,8 @@ def kinds(backends: Sequence[str], against: str | None) -> tuple[Kind, ...]:
     """In their order; one that is named again gets a label of its own. Raises Missing."""
     made: list[Kind] = []
     for at, name in enumerate(backends):
+        if name not in BACKENDS:
+            raise Missing(f"there is no backend {name!r}, but {' and '.join(BACKENDS)}")
         again = backends[:at].count(name)
         made.append(replace(BACKENDS[name], label=f"{name} {again + 1}") if again else BACKENDS[name])
     if against == ZOOKEEPER:

@@ -1,0 +1,55 @@
+"""Carries `znoded compare` out: a bar while it runs, an end on a signal, the report's file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from .comparison import Comparison
+from .kinds import Kind
+from .machine import described
+from .plan import Plan
+from .report import report
+from .run import Step, compare
+
+
+def measure(kinds: Sequence[Kind], plan: Plan, folder: Path, page: Path | None) -> Comparison:
+    """Compare, and write the report to page. Raises Failed, OSError, KeyboardInterrupt (also by SIGTERM)."""
+    if page is not None and not os.access(page.parent, os.W_OK):
+        raise PermissionError(f"{page.parent} can't be written to, where the report is to be")
+    machine = described(folder)
+    with _ended_by(signal.SIGTERM), _progress(len(kinds) * plan.rounds * plan.steps) as step:
+        turns = compare(kinds, plan, folder, step)
+    comparison = Comparison(machine, plan, turns)
+    if page is not None:
+        page.write_text(report(comparison), "utf-8")
+    return comparison
+
+
+@contextmanager
+def _ended_by(which: signal.Signals) -> Iterator[None]:
+    """The signal does what Ctrl-C does."""
+    before = signal.signal(which, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(which, before)
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Step]:
+    """A bar on standard error, where a person looks; it names what is under way."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(
+        length=steps + 1, label="comparing", file=sys.stderr, item_show_func=lambda item: item
+    ) as bar:
+        yield lambda what: bar.update(1, what)
+        bar.update(1)

@@ -1,0 +1,111 @@
+"""The comparison as one page that needs nothing else: plots, figures, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from itertools import groupby
+from string import Template
+
+from . import plan, plots
+from .comparison import Comparison
+from .figures import Figure, labels
+from .latency import Latencies
+from .results import Blow, Turn
+
+
+def report(comparison: Comparison) -> str:
+    """HTML, with its style and its plots in it."""
+    template = Template(files(__package__).joinpath("report.html").read_text("utf-8"))
+    names = labels(comparison.turns)
+    looks = {name: f"c{at}" for at, name in enumerate(names)}
+    first, *others = comparison.advice
+    return template.substitute(
+        title=escape(f"{_listed(names)}, compared" if len(names) > 1 else f"{names[0]}, measured"),
+        how=escape(comparison.how),
+        verdict="good" if comparison.good else "bad",
+        first=escape(first),
+        advice="".join(f"<li>{_emphasised(line)}</li>" for line in others),
+        legend="".join(f'<span><i class="{look}"></i>{escape(name)}</span>' for name, look in looks.items()),
+        latencies="".join(_latencies(comparison.turns, looks)),
+        faults="".join(_faults(comparison.turns, looks)),
+        tables="".join(_tables(comparison.figures, looks)),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _emphasised(line: str) -> str:
+    what, colon, rest = escape(line).partition(": ")
+    return f"<b>{what}{colon}</b>{rest}" if colon else what
+
+
+def _panel(title: str, note: str, plot: str) -> str:
+    return f"<figure><h3>{escape(title)}<small>{escape(note)}</small></h3>{plot}</figure>"
+
+
+def _latencies(turns: Sequence[Turn], looks: dict[str, str]) -> list[str]:
+    panels = []
+    there = {run.workload for run in turns[0].runs}
+    for load in plan.WORKLOADS:
+        if load.key not in there:
+            continue
+        lines = []
+        for label, look in looks.items():
+            merged = Latencies()
+            for turn in turns:
+                for run in turn.runs:
+                    if turn.label == label and run.workload == load.key:
+                        merged.merge(run.latencies)
+            if merged.total:
+                lines.append(plots.Line(look, label, merged.distribution()))
+        if lines:
+            panels.append(_panel(load.name, "ms", plots.distribution(f"Latencies: {load.name}", lines)))
+    return panels
+
+
+def _faults(turns: Sequence[Turn], looks: dict[str, str]) -> list[str]:
+    panels = []
+    firsts = {turn.label: turn for turn in reversed(turns)}
+    for fault in plan.FAULTS:
+        blows = {label: _blow(firsts[label], fault) for label in looks}
+        lines = [plots.Line(looks[label], label, blow.series) for label, blow in blows.items()]
+        marks = [plots.Mark("fault", fault.name, 0.0)]
+        for label, blow in blows.items():
+            marks.append(plots.Mark(looks[label], f"{label}: started or woken again", blow.returned))
+        gaps = ", ".join(
+            f"{label} {'no more writes' if blow.gap is None else f'{1000 * blow.gap:,.0f} ms'}"
+            for label, blow in blows.items()
+        )
+        panels.append(
+            _panel(fault.name, gaps, plots.over_time(f"Writes a second: {fault.name}", lines, marks))
+        )
+    return panels
+
+
+def _blow(turn: Turn, fault: plan.Fault) -> Blow:
+    return next(blow for blow in turn.blows if blow.fault == fault.key)
+
+
+def _tables(figures: Sequence[Figure], looks: dict[str, str]) -> list[str]:
+    heads = "".join(f"<th>{escape(label)}</th>" for label in looks)
+    made = []
+    for group, members in groupby(figures, lambda figure: figure.group):
+        rows = "".join(_row(figure, looks) for figure in members)
+        head = f"<thead><tr><th>{escape(group)}</th>{heads}</tr></thead>"
+        made.append(f"<table>{head}<tbody>{rows}</tbody></table>")
+    return made
+
+
+def _row(figure: Figure, looks: dict[str, str]) -> str:
+    most = max((figure.of(label) or 0.0 for label in looks), default=0.0)
+    cells = []
+    for label, look in looks.items():
+        width = 100 * (figure.of(label) or 0.0) / most if most else 0.0
+        cells.append(
+            f'<td>{escape(figure.told(label))}<i class="{look}" style="width:{width:.1f}%"></i></td>'
+        )
+    return f"<tr><th>{escape(figure.what.strip())}</th>{''.join(cells)}</tr>"
