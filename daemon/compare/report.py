@@ -108,4 +108,5 @@ def _row(figure: Figure, looks: dict[str, str]) -> str:
         cells.append(
             f'<td>{escape(figure.told(label))}<i class="{look}" style="width:{width:.1f}%"></i></td>'
         )
-    return f"<tr><th>{escape(figure.what.strip())}</th>{''.join(cells)}</tr>"
+    more = ' class="more"' if figure.what.startswith(" ") else ""
+    return f"<tr{more}><th>{escape(figure.what.strip())}</th>{''.join(cells)}</tr>"
