@@ -16,12 +16,15 @@ _ENTRY: Final = 256
 
 
 class Delivery:
-    """Of a log that the replica holds up to its applied_zxid (abdeliver in ZAB's papers)."""
+    """Of a log that the replica holds up to its applied_zxid (abdeliver in ZAB's papers).
+
+    reached: all up to that zxid is applied, though there may be no transaction that has it."""
 
     def __init__(self, replica: Replica, waiters: Waiters) -> None:
         self._replica = replica
         self._waiters = waiters
         self._tail: deque[Record] = deque()
+        self.reached = 0
         self._fresh = 0
         """Work that has come since the last slice."""
 
@@ -33,6 +36,7 @@ class Delivery:
     def begin(self, records: Iterable[Record]) -> None:
         """The log holds these beyond the replica's state, and no others."""
         self._tail = deque(records)
+        self.reached = self._replica.applied_zxid
         self._fresh = 0
 
     def append(self, records: Sequence[Record]) -> None:
@@ -63,7 +67,11 @@ class Delivery:
             work -= len(txn) + _ENTRY
         if entries:
             self._replica.apply(entries)
-        passed = waiters.reached(self._replica.applied_zxid)
+        left = bool(tail) and tail[0][0] <= committed
+        self.reached = self._replica.applied_zxid
+        if not left:
+            self.reached = max(self.reached, committed)
+        passed = waiters.reached(self.reached)
         if passed:
             self._replica.reached(passed)
-        return bool(tail) and tail[0][0] <= committed
+        return left

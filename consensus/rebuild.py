@@ -45,9 +45,9 @@ class Rebuild:
         self._delivery.truncate(after)
         log.info("the log is cut: what lay beyond zxid %#x was never committed", after)
 
-    async def restore(self, zxid: int) -> None:
-        """The snapshot that came, as of zxid, and an empty log behind it. Raises Unusable; OSError, after
-        which the log must be reopened."""
+    async def restore(self, zxid: int, after: int) -> None:
+        """The snapshot that came, as of zxid, and an empty log that goes on after that. Raises Unusable;
+        OSError, after which the log must be reopened."""
         await asyncio.to_thread(self._committer.pause)
         try:
             await asyncio.to_thread(self._incoming.finish, self._replica, zxid)
@@ -61,7 +61,7 @@ class Rebuild:
                 # The old state is gone, the new one not whole: there is nothing else to go on with.
                 self._failed(error)
             await asyncio.sleep(_RETRY)
-        await asyncio.to_thread(self._log.restart, zxid)
+        await asyncio.to_thread(self._log.restart, after)
         self._delivery.begin(())
         self._incoming.done()
         log.info("the state is that of zxid %#x, by a snapshot", zxid)

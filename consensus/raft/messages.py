@@ -92,10 +92,10 @@ class AskBarrier:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """All that was committed before the question has at most this index, as a majority confirms."""
+    """All that was committed before the question comes no later than this zxid, as a majority confirms."""
 
     number: int
-    index: int
+    zxid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,12 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """The state as of zxid has been sent aside, and replaces what the receiver has: up to and with the entry
-    of that index and term."""
+    """The state as of zxid has been sent aside, and replaces what the receiver has; the log goes on behind
+    the entry of that key, index and term, the last one that is wholly in it."""
 
     term: int
     zxid: int
+    key: int
     index: int
     entry_term: int
     cluster: bytes

@@ -283,7 +283,7 @@ class Driver:
         standing = Standing(
             core.serving, core.role is Role.LEADING, core.epoch, core.leader_id, committed, core.reason
         )
-        self.service.follow(standing, self._replica.applied_zxid)
+        self.service.follow(standing, self.delivery.reached)
 
     def _do(self, ready: Ready) -> None:
         core, waiters = self.core, self.waiters
@@ -327,7 +327,7 @@ class Driver:
         self._reader.forget_all()
         try:
             if ready.restore is not None:
-                await self._rebuild.restore(ready.restore)
+                await self._rebuild.restore(ready.restore, ready.restore)
             elif ready.truncate is not None:
                 await self._rebuild.truncate(ready.truncate)
             held, self._held = self._held or [], None

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from znoded.consensus.contract import Consensus, Entry, Snapshot, Waiter
 from znoded.consensus.ensemble import Ensemble
+from znoded.consensus.raft.backend import RaftBackend
 from znoded.consensus.standalone import Standalone
 from znoded.consensus.zab.backend import Zab
 from znoded.storage.log import Log
@@ -130,12 +131,20 @@ def _zab(me: int, ports: Sequence[int], log: Log, directory: Path) -> Consensus:
     return Zab(Ensemble(me, frozenset(addresses), addresses, 20, 10, b"", directory), log, Deaf())
 
 
+def _raft(me: int, ports: Sequence[int], log: Log, directory: Path) -> Consensus:
+    addresses = {sid: ("127.0.0.1", port) for sid, port in enumerate(ports, 1)}
+    return RaftBackend(Ensemble(me, frozenset(addresses), addresses, 20, 10, b"", directory), log, Deaf())
+
+
 KINDS: Final = {
     "standalone": Kind(_standalone),
     "zab alone": Kind(_zab),
     # Of servers with equal logs the one with the greatest id leads.
     "zab follower": Kind(_zab, 3, 1),
     "zab leader": Kind(_zab, 3, 3),
+    "raft alone": Kind(_raft),
+    "raft follower": Kind(_raft, 3, 1),
+    "raft leader": Kind(_raft, 3, 3),
 }
 
 

@@ -66,7 +66,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     return House(tmp_path, KINDS[request.param])
 
 
-alone = pytest.mark.parametrize("house", ["standalone", "zab alone"], indirect=True)
+alone = pytest.mark.parametrize("house", ["standalone", "zab alone", "raft alone"], indirect=True)
 """A promise that nobody else has a part in."""
 standalone = pytest.mark.parametrize("house", ["standalone"], indirect=True)
 """More than the contract asks for: in an ensemble the others decide, or go on."""

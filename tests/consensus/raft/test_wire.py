@@ -43,7 +43,7 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     st.builds(m.AskVote, NUMBERS, NUMBERS, NUMBERS),
     st.builds(m.Forward, NUMBERS, NUMBERS, TXNS),
     st.builds(m.Refused, NUMBERS, NUMBERS, NUMBERS),
-    st.builds(m.Install, NUMBERS, NUMBERS, NUMBERS, NUMBERS, CLUSTERS),
+    st.builds(m.Install, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, CLUSTERS),
     *(st.builds(one, NUMBERS) for one in (m.Vote, m.TimeoutNow, m.AskBarrier)),
     *(st.builds(one, NUMBERS, NUMBERS) for one in (m.Barrier, m.Confirm, m.Confirmed)),
 )
