@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from . import plan
 from .ensemble import Ensemble, Server
-from .generator import Created, Generator
+from .generator import Created, Generator, Told
 from .results import Blow
 
 _LONGEST: Final = 30.0
@@ -20,11 +20,19 @@ _BIN: Final = 0.05
 """Seconds of a point of the series."""
 
 
+class Telling(Protocol):
+    """A load."""
+
+    def heard(self, seconds: float) -> Told:
+        """Its next line, if it comes so soon; else an empty one."""
+        ...
+
+
 class Timeline:
     """When writes were acknowledged, as the load tells it."""
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
+    def __init__(self, load: Telling) -> None:
+        self._load = load
         self._spans: list[tuple[float, float, int]] = []
         """(first, last, writes) of short whiles, monotonic."""
 
@@ -35,7 +43,7 @@ class Timeline:
     def until(self, moment: float, end: float) -> bool:
         """Listen until a write is acknowledged after moment; False if there is none by the end."""
         while (left := end - monotonic()) > 0:
-            self._spans += self.generator.heard(left).get("acks", [])
+            self._spans += self._load.heard(left).get("acks", [])
             if self._spans and self._spans[-1][1] > moment:
                 return True
         return False
@@ -94,11 +102,11 @@ def befall(ensemble: Ensemble, timeline: Timeline, fault: plan.Fault, calm: floa
     return Blow(fault.key, gap, back, returned - began, series)
 
 
-def end(timeline: Timeline) -> Sequence[Created]:
+def end(generator: Generator) -> Sequence[Created]:
     """Stop the load: what each client made."""
-    timeline.generator.go()
+    generator.go()
     while True:
-        told = timeline.generator.wait()
+        told = generator.wait()
         if "created" in told:
             return told["created"]
 

@@ -90,7 +90,8 @@ class Client:
         self._greeted = False
         self._rest = b""
         self._under_way: deque[tuple[float, int]] = deque()
-        self._heard = 0.0
+        self.heard = 0.0
+        """When a server last said anything, monotonic."""
 
     async def stay(self) -> None:
         """Be connected, until cancelled."""
@@ -99,7 +100,7 @@ class Client:
             port = self._ports[self._next % len(self._ports)]
             self._next += 1
             self._gone.clear()
-            self._heard = monotonic()
+            self.heard = monotonic()
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await loop.create_connection(lambda: cast(asyncio.Protocol, self), "127.0.0.1", port)
@@ -131,7 +132,7 @@ class Client:
         """Give a server up that does not answer."""
         if self._transport is None or (self._greeted and not self._under_way):
             return
-        if now - self._heard > (_PATIENCE if self._greeted else _GREETED):
+        if now - self.heard > (_PATIENCE if self._greeted else _GREETED):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,7 +142,7 @@ class Client:
 
     def data_received(self, data: bytes) -> None:
         """Take every whole reply, and send as many requests."""
-        self._heard = now = monotonic()
+        self.heard = now = monotonic()
         data = self._rest + data
         at, end, answers = 0, len(data), 0
         if not self._greeted:

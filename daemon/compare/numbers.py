@@ -51,7 +51,7 @@ def costs(ensemble: Ensemble) -> Costs:
         _total(told, "zk_peer_sent_bytes"),
         _total(told, "zk_cnt_fsynctime"),
         float(sum(map(_log_files, ensemble.servers))) if logs is None else logs,
-        sum(_cpu(Path(f"/proc/{server.pid}/stat").read_text()) for server in ensemble.servers),
+        sum(cpu(Path(f"/proc/{server.pid}/stat").read_text()) for server in ensemble.servers),
     )
 
 
@@ -82,7 +82,7 @@ def _total(told: Sequence[Mapping[str, float]], key: str) -> float | None:
     return sum(each[key] for each in told) if all(key in each for each in told) else None
 
 
-def _cpu(stat: str) -> float:
+def cpu(stat: str) -> float:
     # The command's name, in brackets, may hold anything.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -91,6 +91,6 @@ def planned(servers: int, seconds: float | None, *, quick: bool) -> Plan:
     """seconds: None for the usual ones."""
     if quick:
         counted = 0.8 if seconds is None else seconds
-        return Plan(servers, counted, min(0.3, counted / 2), 1, FEW, 0.5, 0.8)
+        return Plan(servers, counted, min(0.3, counted / 2), 1, FEW, min(0.5, counted), min(0.8, 2 * counted))
     counted = 5.0 if seconds is None else seconds
     return Plan(servers, counted, min(1.0, counted / 2), 3, WORKLOADS, 1.0, 1.5)

@@ -64,7 +64,7 @@ def _turn(kind: Kind, how: Plan, folder: Path, number: int, step: Step) -> Turn:
             for fault in plan.FAULTS:
                 step(f"{kind.label}: {fault.name}")
                 blows.append(faults.befall(ensemble, timeline, fault, how.calm, how.hold))
-            created = faults.end(timeline)
+            created = faults.end(generator)
         step(f"{kind.label}: is every write there?")
         return Turn(kind.label, version, number + 1, started, runs, held, blows, checked(ensemble, created))
 
