@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .config import Backend, Config, Fault, Loaded, load
+from .config import Config, Fault, load
 
 if TYPE_CHECKING:
     from .backup import Progress, Result
@@ -88,8 +88,6 @@ def start(context: click.Context, /, path: Path | None, **flags: str | None) -> 
 def check(context: click.Context, /, path: Path, as_json: bool) -> None:
     """Say everything that is wrong with a configuration. Exit status 2 if anything is, else 0."""
     loaded = load(path, {})
-    if loaded.config and (unsupported := _unsupported(loaded.config)):
-        loaded = Loaded(loaded.config, loaded.faults, (*loaded.warnings, unsupported))
     if as_json:
         report = {
             "ok": not loaded.faults,
@@ -225,11 +223,8 @@ def _configured(
     given = {f"--{name.replace('_', '-')}": value for name, value in flags.items() if value is not None}
     loaded = load(path, {_KEY_OF_FLAG[flag]: value for flag, value in given.items()})
     config = loaded.config
-    faults = list(loaded.faults)
-    if config and (unsupported := _unsupported(config)):
-        faults.append(unsupported)
-    if config is None or faults:
-        for fault in faults:
+    if config is None or loaded.faults:
+        for fault in loaded.faults:
             click.echo(_told(fault, path, given), err=True)
         context.exit(_FAULTY)
     return config, [_told(warning, path, given) for warning in loaded.warnings]
@@ -259,13 +254,6 @@ def _fail(context: click.Context, message: str, as_json: bool) -> NoReturn:
 
 def _report(result: Result, text: str, as_json: bool) -> None:
     click.echo(json.dumps({"ok": True, **asdict(result)}, indent=2) if as_json else text)
-
-
-def _unsupported(config: Config) -> Fault | None:
-    """What is right in itself, yet can't be started by this version."""
-    if config.consensus is not Backend.RAFT:
-        return None
-    return Fault(None, "consensus", "raft is not there yet: zab is")
 
 
 def _told(fault: Fault, path: Path | None, flags: Iterable[str]) -> str:

@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from ..consensus.contract import Consensus, Meter
+from ..consensus.ensemble import Ensemble
 from ..consensus.standalone import Standalone
 from ..storage.directories import make_directory
 from ..storage.log import Log
 from .config import Backend, Config
 
+_ENSEMBLES: Final = (Backend.ZAB, Backend.RAFT)
+
+
+class OtherBackend(Exception):
+    """These data are another backend's: their log, and what was promised to others, would be misread."""
+
 
 def incoming_snapshot(config: Config) -> Path:
     """Where a server of an ensemble has the snapshot that is taking its state's place."""
-    return _promises_directory(config) / "incoming"
+    return _memory(config, config.consensus) / "incoming"
 
 
-def _promises_directory(config: Config) -> Path:
-    return config.data_log_dir / "zab"
-
-
-class OthersShare(Exception):
-    """These data are an ensemble's: one that went on alone with them could not go back."""
+def _memory(config: Config, backend: Backend) -> Path:
+    """Where a backend keeps what it has promised: the data are those of the one for which this is there."""
+    return config.data_log_dir / backend.value
 
 
 def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
-    """The backend that the configuration names, on that log. Raises OthersShare, OSError."""
-    if config.consensus is Backend.STANDALONE:
-        directory = _promises_directory(config)
-        if directory.exists():
-            raise OthersShare(
-                f"{config.data_dir} holds an ensemble's data, and the configuration has no server.N lines: "
-                f"add them; or remove {directory}, to go on alone for good"
-            )
+    """The backend that the configuration names, on that log. Raises OtherBackend, OSError."""
+    backend = config.consensus
+    for other in _ENSEMBLES:
+        if other is not backend and _memory(config, other).exists():
+            raise OtherBackend(_what_to_do(config, other))
+    if backend is Backend.STANDALONE:
         return Standalone(log, meter.synced)
-    from ..consensus.ensemble import Ensemble
-    from ..consensus.zab.backend import Zab
-
-    directory = _promises_directory(config)
+    directory = _memory(config, backend)
+    if backend is Backend.RAFT and not directory.exists() and log.last_zxid >= log.first_zxid:
+        raise OtherBackend(
+            f"the log in {config.data_log_dir} was not written by Raft: run `znoded convert --to raft`"
+        )
     make_directory(directory)
     ensemble = Ensemble(
         me=config.server_id,
@@ -48,4 +52,36 @@ def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
         secret=(config.quorum_secret or "").encode(),
         directory=directory,
     )
+    return _over_zab(ensemble, log, meter) if backend is Backend.ZAB else _over_raft(ensemble, log, meter)
+
+
+def _what_to_do(config: Config, other: Backend) -> str:
+    directory = _memory(config, other)
+    if config.consensus is Backend.STANDALONE:
+        return (
+            f"{config.data_dir} holds an ensemble's data, and the configuration has no server.N lines: "
+            f"add them; or remove {directory}, to go on alone for good"
+        )
+    return (
+        f"{config.data_dir} holds data ordered by {other}, as {directory} tells, but the configuration says "
+        f"consensus={config.consensus}: run `znoded convert --to {config.consensus}`, or say {other}"
+    )
+
+
+# What a server does not run is not imported.
+
+
+def _over_zab(ensemble: Ensemble, log: Log, meter: Meter) -> Consensus:
+    from ..consensus.zab.backend import Zab
+
     return Zab(ensemble, log, meter)
+
+
+def _over_raft(ensemble: Ensemble, log: Log, meter: Meter) -> Consensus:
+    from ..consensus.raft.backend import RaftBackend
+    from ..consensus.raft.library import Moved
+
+    try:
+        return RaftBackend(ensemble, log, meter)
+    except Moved as moved:
+        raise OtherBackend(str(moved)) from moved

@@ -24,7 +24,7 @@ from .flusher import Flusher
 from .history import History
 from .listeners import Listeners
 from .occupation import occupy
-from .ordering import OthersShare, incoming_snapshot, ordered_by
+from .ordering import OtherBackend, incoming_snapshot, ordered_by
 from .reaper import Reaper
 from .refill import finish
 from .release import told
@@ -51,7 +51,7 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a meaning
     try:
         return uvloop.run(_run(config))
-    except (OSError, BackupDamaged, LogDamaged, OthersShare, Unusable) as error:
+    except (OSError, BackupDamaged, LogDamaged, OtherBackend, Unusable) as error:
         log.error("%s", error)
         return _FAILED
     except OtherFormat as error:

@@ -19,8 +19,6 @@ from znoded.daemon import logs, release, server
 from znoded.daemon.cli import main
 from znoded.daemon.config import Config
 
-ENSEMBLE = "initLimit=1\nsyncLimit=1\nserver.1=127.0.0.1:2888:3888\n"
-
 
 def znoded(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
@@ -89,13 +87,6 @@ class TestCheck:
         result = znoded("check", "--config", file)
         assert (result.exit_code, result.output) == (2, f"{file}: can't be read: No such file or directory\n")
 
-    def test_an_ensemble_over_raft_is_right_but_not_startable(self, file: Path) -> None:
-        (file.parent / "myid").write_text("1")
-        file.write_text(f"dataDir={file.parent}\nconsensus=raft\n{ENSEMBLE}")
-        result = znoded("check", "--config", file)
-        assert result.exit_code == 0
-        assert "raft is not there yet" in result.output
-
 
 class TestStart:
     def test_serves_and_ends_with_the_servers_status(self, file: Path, served: list[Config]) -> None:
@@ -126,13 +117,6 @@ class TestStart:
             f"{file}:2: tickTime must be a whole number, not 'x'",
         ]
         assert served == []
-
-    def test_refuses_an_ensemble_over_raft(self, file: Path, served: list[Config]) -> None:
-        (file.parent / "myid").write_text("1")
-        file.write_text(f"dataDir={file.parent}\nconsensus=raft\n{ENSEMBLE}")
-        result = znoded("start", "--config", file)
-        assert (result.exit_code, served) == (2, [])
-        assert "raft is not there yet" in result.stderr
 
     def test_logs_warnings(self, file: Path, served: list[Config]) -> None:
         file.write_text(f"dataDir={file.parent}\nforceSync=no")
