@@ -465,7 +465,7 @@ class Driver:
         self.proposals.stop()
         self.reads.end()
         self._outgoing.end_all()
-        self.peers.laggards.clear()
+        self.peers.end_leading()
 
     def _leads_still(self) -> bool:
         """As far as this server knows, and in a term in which something is committed."""
@@ -582,8 +582,9 @@ class Driver:
         return self._keeper.promises.cluster
 
     def _own_cluster(self) -> bytes:
-        """Whose data this server holds, if it holds any."""
-        return NO_CLUSTER if self.journal.last.index == 1 else self._cluster()
+        """Whose data this server holds, if it holds any. The beginning of a term is none: who was elected
+        first may be alone with it, while the others go on with another leader's."""
+        return NO_CLUSTER if self.journal.fresh else self._cluster()
 
 
 def _records(command: bytes, key: int) -> list[Record]:

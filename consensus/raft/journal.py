@@ -120,6 +120,11 @@ class Journal:
 
     # ours
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing that anybody proposed was ever here: only beginnings of terms."""
+        return self._before.key == 0 and not any(key & 0xFFFF_FFFF for key in self._keys)
+
     def term_at(self, index: int) -> int | None:
         """Of the entry there; None, if the log does not hold one."""
         if index == self._before.index:

@@ -91,6 +91,14 @@ class Peers:
         if peer in self.laggards:
             self.laggards.remove(peer)
 
+    def end_leading(self) -> None:
+        """What was under way, and who waited for what, belongs to a leadership that is over."""
+        self.laggards.clear()
+        for link in self.links.values():
+            link.paused = link.lags = False
+            link.under_way.clear()
+            link.size = link.matched = 0
+
     # from the library
 
     def append(

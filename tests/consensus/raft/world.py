@@ -1,0 +1,39 @@
+"""A whole ensemble of Raft's in one process (../world.py)."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from znoded.consensus.raft import journal, peers
+
+from .. import world as ensemble
+from ..laws import Broken
+from ..world import shape
+from .node import CLOCK, Node
+from .told import told
+
+
+class World(ensemble.World[Node]):
+    """voters: so many servers that vote; observers: so many more that do not."""
+
+    def __init__(self, seed: int, voters: int, observers: int = 0) -> None:
+        super().__init__(seed, voters, observers, Node, told)
+
+    def finish(self) -> None:
+        super().finish()
+        committed = {txn for _, txn in self.laws.history}
+        for node in self.nodes.values():
+            if node.turned_down & committed:
+                raise Broken(f"server {node.sid} refused {node.turned_down & committed}, which are committed")
+
+
+def run(seed: int, steps: int = 4000, *, world: list[World] | None = None) -> World:
+    """The run that belongs to a seed. Raises Broken; world takes it before it begins."""
+    made = World(seed, *shape(seed))
+    if world is not None:
+        world.append(made)
+    # So that little is much: what is no longer in memory, and what is too much to send at once.
+    small = mock.patch.multiple(journal, _KEPT=400, _PIECE=100)
+    with CLOCK.rules(seed), small, mock.patch.object(peers, "_WINDOW", 300):
+        made.run(steps)
+    return made
