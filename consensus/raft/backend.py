@@ -51,7 +51,8 @@ class RaftBackend:
         connected = driver.channel.peers
         peers = []
         for sid in sorted(ensemble.addresses.keys() - {ensemble.me}):
-            peer = Peer(sid, sid not in ensemble.voters, sid in connected, driver.channel.sent[sid])
+            voter, sent = sid in ensemble.voters, driver.channel.sent[sid]
+            peer = Peer(sid, not voter, sid in connected, sent, messages=driver.channel.frames[sid])
             link = driver.peers.links.get(sid)
             if driver.raft.leads and link is not None:
                 lag = journal.last.index - link.matched
