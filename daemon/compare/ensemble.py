@@ -66,16 +66,18 @@ class Server:
 
     def wait(self) -> None:
         """Until it serves, with all that was acknowledged before. Raises Failed."""
-        end = time.monotonic() + _LONGEST
+        began = time.monotonic()
         while True:
+            # Some take connections before they are up, and never answer them; others are slow under load.
+            patience = _PATIENCE + (time.monotonic() - began) / 10
             try:
-                with Asking(self.port, _PATIENCE) as asking:
+                with Asking(self.port, patience) as asking:
                     asking.sync()
                 return
             except OSError as error:
                 if self._process is None or self._process.poll() is not None:
                     raise Failed(f"{self.name} has ended:\n{self.last_lines()}") from None
-                if time.monotonic() > end:
+                if time.monotonic() - began > _LONGEST:
                     raise Failed(f"{self.name} does not serve: {error}\n{self.last_lines()}") from None
             time.sleep(_POLL)
 
