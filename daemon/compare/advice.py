@@ -16,18 +16,19 @@ _NOISE: Final = 0.1
 _NOISE_OF_ONE: Final = 0.25
 """Where there was one round only."""
 _PURPOSES: Final = (
-    ("rate:write-many", "Many writes at once", "/s"),
-    ("p50:write-lone", "A single write, answered soon", " ms"),
-    ("rate:write-many-10k", "Large values", "/s"),
-    ("rate:read-many", "Many reads", "/s"),
-    ("gap:leader", "Writes go on when the leader dies", " ms"),
-    ("gap:paused", "Writes go on when the leader hangs", " ms"),
-    ("back:all", "Up again when all were down", " ms"),
-    ("cpu:write-many", "Few CPUs", " s for 1,000 writes"),
-    ("bytes:write-many", "A thin network", " bytes a write"),
-    ("memory", "Little memory", " MB"),
+    ("rate:write-many", "Many writes at once", "/s", 0.0),
+    ("p50:write-lone", "A single write, answered soon", " ms", 0.0),
+    ("rate:write-many-10k", "Large values", "/s", 0.0),
+    ("rate:read-many", "Many reads", "/s", 0.0),
+    ("gap:leader", "Writes go on when the leader dies", " ms", 30.0),
+    ("gap:paused", "Writes go on when the leader hangs", " ms", 30.0),
+    ("rejoined:follower", "Writes go on when a server comes back", " ms", 30.0),
+    ("back:all", "Up again when all were down", " ms", 30.0),
+    ("cpu:write-many", "Few CPUs", " s for 1,000 writes", 0.0),
+    ("bytes:write-many", "A thin network", " bytes a write", 0.0),
+    ("memory", "Little memory", " MB", 5.0),
 )
-"""(a figure's key, what it matters for, its unit)."""
+"""(a figure's key, what it matters for, its unit, the least difference that does)."""
 
 
 def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
@@ -42,11 +43,11 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
         return told
     ahead: Counter[str] = Counter()
     purposes: dict[str, list[str]] = {label: [] for label in labels}
-    for key, purpose, unit in _PURPOSES:
+    for key, purpose, unit, least in _PURPOSES:
         figure = known[key]
         if any(figure.of(label) is None for label in labels):
             continue
-        best = winner(figure)
+        best = winner(figure, least)
         if best is not None:
             ahead[best] += 1
             purposes[best].append(purpose)
@@ -55,15 +56,15 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
     return told
 
 
-def winner(figure: Figure) -> str | None:
-    """Who is best, clearly; None: nobody."""
+def winner(figure: Figure, least: float) -> str | None:
+    """Who is best, clearly, and by no less than that; None: nobody."""
     values = {label: value for label in figure.values if (value := figure.of(label)) is not None}
     ranked = sorted(values, key=lambda label: values[label], reverse=bool(figure.more))
     first, second = (values[label] for label in ranked[:2])
     better, worse = (first, second) if figure.more else (second, first)
     rounds = min(map(len, figure.values.values()))
     noise = max(_NOISE, figure.spread) if rounds > 1 else _NOISE_OF_ONE
-    return ranked[0] if better > worse * (1 + noise) else None
+    return ranked[0] if better - worse > max(worse * noise, least) else None
 
 
 def _warnings(turns: Sequence[Turn]) -> list[str]:

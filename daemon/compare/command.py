@@ -13,7 +13,7 @@ import click
 
 from .comparison import Comparison
 from .kinds import Kind
-from .machine import described
+from .machine import busy, described
 from .plan import Plan
 from .report import report
 from .run import Step, compare
@@ -23,10 +23,10 @@ def measure(kinds: Sequence[Kind], plan: Plan, folder: Path, page: Path | None) 
     """Compare, and write the report to page. Raises Failed, OSError, KeyboardInterrupt (also by SIGTERM)."""
     if page is not None and not os.access(page.parent, os.W_OK):
         raise PermissionError(f"{page.parent} can't be written to, where the report is to be")
-    machine = described(folder)
+    machine, others = described(folder), busy()
     with _ended_by(signal.SIGTERM), _progress(len(kinds) * plan.rounds * plan.steps) as step:
         turns = compare(kinds, plan, folder, step)
-    comparison = Comparison(machine, plan, turns)
+    comparison = Comparison(machine, others, plan, turns)
     if page is not None:
         page.write_text(report(comparison), "utf-8")
     return comparison

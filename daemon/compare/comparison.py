@@ -15,9 +15,10 @@ from .table import table
 
 @dataclass(frozen=True)
 class Comparison:
-    """machine: what figures depend on, by name."""
+    """machine: what figures depend on, by name; busy: it had other work when this began."""
 
     machine: Mapping[str, str]
+    busy: bool
     plan: Plan
     turns: Sequence[Turn]
 
@@ -29,7 +30,10 @@ class Comparison:
     @cached_property
     def advice(self) -> list[str]:
         """Plain words."""
-        return advice(self.turns, self.figures)
+        told = advice(self.turns, self.figures)
+        if self.busy:
+            told.append("The machine had other work when this began: measure again when it is quiet.")
+        return told
 
     @property
     def good(self) -> bool:
@@ -58,6 +62,7 @@ class Comparison:
         return {
             "ok": self.good,
             "machine": self.machine,
+            "busy": self.busy,
             "servers": self.plan.servers,
             "seconds": self.plan.seconds,
             "rounds": self.plan.rounds,

@@ -97,9 +97,16 @@ def befall(ensemble: Ensemble, timeline: Timeline, fault: plan.Fault, calm: floa
     if fault is not plan.ALL:
         back = monotonic() - returned
     timeline.run(calm)
-    gap = timeline.gap(began, monotonic() if fault is plan.ALL else returned) if went_on else None
-    series = timeline.series(began, began - calm, monotonic())
-    return Blow(fault.key, gap, back, returned - began, series)
+    now = monotonic()
+    over = now if fault is plan.ALL else returned
+    return Blow(
+        fault.key,
+        timeline.gap(began, over) if went_on else None,
+        None if fault is plan.ALL else timeline.gap(returned, now),
+        back,
+        returned - began,
+        timeline.series(began, began - calm, now),
+    )
 
 
 def end(generator: Generator) -> Sequence[Created]:

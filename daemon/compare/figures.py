@@ -151,16 +151,14 @@ def _latencies(turns: Sequence[Turn]) -> list[Figure]:
 
 
 def _gaps(turns: Sequence[Turn]) -> list[Figure]:
-    return [
-        Figure(
-            f"gap:{fault.key}",
-            GAPS,
-            fault.name,
-            0,
-            _of_blow(turns, fault.key, lambda blow: None if blow.gap is None else 1000 * blow.gap),
-        )
-        for fault in plan.FAULTS
-    ]
+    made = []
+    for fault in plan.FAULTS:
+        gaps = _of_blow(turns, fault.key, lambda blow: _ms(blow.gap))
+        made.append(Figure(f"gap:{fault.key}", GAPS, fault.name, 0, gaps))
+        if fault is not plan.ALL:
+            rejoined = _of_blow(turns, fault.key, lambda blow: _ms(blow.rejoined))
+            made.append(Figure(f"rejoined:{fault.key}", GAPS, "  it comes back", 0, rejoined))
+    return made
 
 
 def _recovery(turns: Sequence[Turn]) -> list[Figure]:
@@ -201,6 +199,10 @@ def _safety(turns: Sequence[Turn]) -> list[Figure]:
         }
         made.append(Figure(key, SAFETY, what, 0, values, None, sums=True))
     return made
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds
 
 
 def _percentile(part: float) -> Callable[[Run], float]:

@@ -20,6 +20,11 @@ def described(folder: Path) -> dict[str, str]:
     }
 
 
+def busy() -> bool:
+    """Whether others have kept half of the processors at work for the last minute, or more."""
+    return os.getloadavg()[0] > len(os.sched_getaffinity(0)) / 2
+
+
 def file_system(folder: Path) -> str:
     """The type of the file system that a folder is on."""
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())

@@ -41,15 +41,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """A fault; seconds. gap: the longest without an acknowledged write; None: there was no other
-    one. returned: when the victim was started or woken again, after the fault; back: from then until it
-    served, or, where all were down, until the next write. series: (after the fault, writes a second)."""
+    """A fault; times are seconds."""
 
     fault: str
     gap: float | None
+    """The longest without an acknowledged write; None: there was no other one."""
+    rejoined: float | None
+    """Likewise while the victim came back; None where all were down: that belongs to their gap."""
     back: float
+    """From the victim's start, or waking, until it served; where all were down, until the next write."""
     returned: float
+    """When that was, after the fault."""
     series: Sequence[tuple[float, float]]
+    """(after the fault, writes a second)."""
 
 
 @dataclass(frozen=True, slots=True)

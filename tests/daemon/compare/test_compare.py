@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,12 @@ def test_zookeeper_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert done.exit_code == 2
     assert "ZooKeeper is not installed" in done.stderr
     assert "apt-get install zookeeper" in done.stderr
+
+
+def test_every_option_is_documented_and_no_other() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "compare.md").read_text()
+    flags = {flag for option in main.commands["compare"].params for flag in option.opts}
+    assert {cell.split()[0] for cell in re.findall(r"^\| `(--.*?)` \|", text, re.MULTILINE)} == flags
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Final
 
@@ -53,7 +54,7 @@ class TestAdvice:
     def test_the_end_says_which_for_what(self) -> None:
         advice = compared(turn("zab", 2000, gap=0.5), turn("raft", 1000, gap=0.1)).advice
         assert advice[-2:] == [
-            "When in doubt: zab, ahead in 5 of 10 respects.",
+            "When in doubt: zab, ahead in 5 of 11 respects.",
             "raft where this matters most: “Writes go on when the leader dies”, "
             "“Writes go on when the leader hangs”.",
         ]
@@ -66,6 +67,9 @@ class TestAdvice:
         assert "Many reads: ZooKeeper (zab 3,000/s, raft 2,000/s, ZooKeeper 9,000/s)." in advice
         assert not any("ZooKeeper where" in line for line in advice)
         assert advice[-1].startswith("All in all zab and raft are even")
+
+    def test_a_machine_with_other_work_makes_the_figures_doubtful(self) -> None:
+        assert replace(compared(turn("zab")), busy=True).advice[-1].startswith("The machine had other work")
 
     def test_one_kind_alone_is_told_to_be_sound(self) -> None:
         assert compared(turn("zab")).advice == [
@@ -92,7 +96,12 @@ class TestAdvice:
         ids=["within one round's noise", "beyond it", "beyond ten percent", "within the rounds' own spread"],
     )
     def test_noise_wins_nothing(self, zab: list[float], raft: list[float], best: str | None) -> None:
-        assert winner(Figure("key", "group", "what", 0, {"zab": zab, "raft": raft}, True)) == best
+        figure = Figure("key", "group", "what", 0, {"zab": zab, "raft": raft}, True)
+        assert winner(figure, 0) == best
+
+    def test_nor_does_what_nobody_would_notice(self) -> None:
+        figure = Figure("key", "group", "what", 0, {"zab": [8.0], "raft": [30.0]})
+        assert (winner(figure, 5), winner(figure, 30)) == ("zab", None)
 
 
 class Page(HTMLParser):

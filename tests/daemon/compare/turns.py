@@ -30,7 +30,7 @@ def turn(label: str, rate: float = 1000.0, *, gap: float | None = 0.08, verdict:
         for load in plan.FEW
     ]
     series = [(-0.1, rate), (0.0, 0.0), (0.1, rate)]
-    blows = [Blow(fault.key, gap, 0.5, 0.08, series) for fault in plan.FAULTS]
+    blows = [Blow(fault.key, gap, 0.01, 0.5, 0.08, series) for fault in plan.FAULTS]
     return Turn(label, "3.9.3", 1, 0.7, runs, 40e6, blows, verdict)
 
 
@@ -42,4 +42,4 @@ def compared(*turns: Turn) -> Comparison:
         seen.append(one.label)
         numbered.append(replace(one, round=seen.count(one.label)))
     how = replace(plan.planned(3, None, quick=True), rounds=numbered[-1].round)
-    return Comparison({"processor": "a <fast> one"}, how, numbered)
+    return Comparison({"processor": "a <fast> one"}, False, how, numbered)
