@@ -49,7 +49,8 @@ class Kept:
     def damaged(self) -> PromisesDamaged:
         """What to raise where the file holds what nobody saved."""
         return PromisesDamaged(
-            f"{self._path} is damaged: remove this server's data, and it is given those of the others"
+            f"{self._path} is damaged: empty this server's directories but for myid, and the others give it "
+            "their data"
         )
 
     def _write(self, data: bytes) -> None:

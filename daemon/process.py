@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
+from ..consensus.kept import PromisesDamaged
 from ..storage.backup import BackupDamaged
 from ..storage.engine import open_engine
 from ..storage.log import Log, LogDamaged, LogGap
@@ -51,7 +52,7 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it has a meaning
     try:
         return uvloop.run(_run(config))
-    except (OSError, BackupDamaged, LogDamaged, OtherBackend, Unusable) as error:
+    except (OSError, BackupDamaged, LogDamaged, OtherBackend, PromisesDamaged, Unusable) as error:
         log.error("%s", error)
         return _FAILED
     except OtherFormat as error:

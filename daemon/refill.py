@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from ..storage.backup import BackupReader, Row
-from ..storage.directories import sync_directory
 from ..storage.engine import Engine
 from ..storage.state import META
 
@@ -40,15 +39,12 @@ def refill(engine: Engine, source: Path) -> Iterator[None]:
 
 
 def finish(engine: Engine, source: Path) -> None:
-    """Do a refill over that was cut off. The file is of no use any more once there is a row m."""
-    if not source.exists():
-        return
-    if engine.get(META) is None:
+    """Do a refill over that was cut off: where there is the file, and no row m. The backend removes the file,
+    when its log begins behind the state."""
+    if source.exists() and engine.get(META) is None:
         for _ in refill(engine, source):
             pass
         engine.refresh()
-    source.unlink()
-    sync_directory(source.parent)
 
 
 def clear(engine: Engine) -> Iterator[None]:

@@ -95,6 +95,7 @@ class Driver:
         """There is work to do in the loop's next turn."""
         self._incoming.discard()
         self._make_raft()
+        self._incoming.done()  # a crash may have left it
         self._committer = Committer(txn_log, self._loop, self._synced)
         self._rebuild = Rebuild(txn_log, self._committer, self.delivery, replica, self._incoming, self._fail)
 

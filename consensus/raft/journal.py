@@ -63,6 +63,8 @@ class Journal:
         if applied < self.base.key:
             raise LogGap(f"the log begins after zxid {self.base.key:#x}, the state is that of {applied:#x}")
         self._load(self._on_disk(applied))
+        if applied > self.last.key:
+            raise LogGap(f"the log ends with zxid {self.last.key:#x}, not {applied:#x}")
 
     # the library's side
 

@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from ...storage.committer import Committer
-from ...storage.log import Log, LogFull
+from ...storage.log import Log, LogFull, LogGap
 from ..channel import Channel
 from ..contract import Meter, Replica
 from ..delivery import Delivery
@@ -46,7 +46,7 @@ class Driver:
     def __init__(
         self, ensemble: Ensemble, txn_log: Log, keeper: Keeper, replica: Replica, meter: Meter
     ) -> None:
-        """Raises OSError."""
+        """Raises LogGap, OSError."""
         self._ensemble = ensemble
         self._log = txn_log
         self._keeper = keeper
@@ -69,10 +69,7 @@ class Driver:
         self._stirred = False
         """There is work to do in the loop's next turn."""
         self._incoming.discard()
-        applied = replica.applied_zxid
-        if applied >= txn_log.first_zxid and next(txn_log.read(applied - 1), (0, b""))[0] != applied:
-            # The log does not lead up to this state: a restore was cut off between the engine and the log.
-            txn_log.restart(applied)
+        lead_up(txn_log, replica.applied_zxid, self._incoming)
         self._make_core()
         self._committer = Committer(txn_log, self._loop, self._synced)
         self._rebuild = Rebuild(txn_log, self._committer, self.delivery, replica, self._incoming, self._fail)
@@ -357,3 +354,14 @@ class Driver:
     def _cluster(self) -> bytes:
         """Whose data this server holds, if it holds any."""
         return self._keeper.promises.cluster if self.core.server.history.last else NO_CLUSTER
+
+
+def lead_up(txn_log: Log, applied: int, incoming: Incoming) -> None:
+    """Have the log lead up to the state, if a crash came between the two while a snapshot took their place.
+    Raises LogGap where none did: nobody knows what else is missing; OSError."""
+    if incoming.path.exists():
+        if applied >= txn_log.first_zxid and next(txn_log.read(applied - 1), (0, b""))[0] != applied:
+            txn_log.restart(applied)
+        incoming.done()
+    elif applied > txn_log.last_zxid:
+        raise LogGap(f"the log ends with zxid {txn_log.last_zxid:#x}, not {applied:#x}")

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from znoded.consensus.contract import Consensus, NotServing, Role
+from znoded.storage.log import LogGap
 
 from ..daemons import free_port
 from .recording import KINDS, Kind, Recording, open_log
@@ -223,6 +224,12 @@ def test_after_a_restart_it_goes_on(house: House) -> None:
     assert second.zxids[0] == first.zxids[2]
     assert second.zxids == sorted(set(second.zxids))
     assert house.play(nothing).txns == [b"txn 0", b"txn 1", b"txn 2"] * 2
+
+
+def test_a_log_that_does_not_reach_the_state_is_refused(house: House) -> None:
+    """Nobody knows what else it lacks."""
+    with pytest.raises(LogGap, match="the log ends with zxid 0x0, not 0x7"):
+        house.play(nothing, 7)
 
 
 @alone

@@ -14,7 +14,7 @@ from znoded.storage.backup import BackupWriter
 from znoded.storage.engine import open_engine
 
 from ..daemons import Daemon, until
-from ..zookeeper.raw import Op, blob, int_, text
+from ..zookeeper.raw import Op, blob, bool_, int_, text
 from .ensemble import Ensemble, asked, connected, word
 from .load import OPEN
 
@@ -87,13 +87,24 @@ def test_a_server_that_stood_alone_brings_its_data(ensemble: Ensemble) -> None:
         ensemble.wipe(sid)
     begin(ensemble, 1)
     assert "/before" in ensemble.assert_same_trees()
-    until(lambda: "/session-of-then" not in ensemble.trees()[3], "the expiry of a session from before")
+    third = connected(ensemble.servers[3].address)
+    until(
+        lambda: asked(third, Op.exists, text("/session-of-then") + bool_(False)).err,
+        "an old session's expiry",
+    )
+    third.drop()
     # And it is theirs from now on.
     stop(ensemble)
     with alone(first):
         status, told = first.run()
     assert status == 1
     assert "holds an ensemble's data" in told
+    # Nor does a server go on that can't know what it has promised.
+    (first.data / "zab" / "promises").write_bytes(b"what a disk made of it")
+    status, told = first.run()
+    assert status == 1
+    assert "promises is damaged: empty this server's directories" in told
+    assert "Traceback" not in told
 
 
 def test_a_backup_is_the_beginning_of_another_ensemble(ensemble: Ensemble, tmp_path: Path) -> None:

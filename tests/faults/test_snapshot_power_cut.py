@@ -12,6 +12,8 @@ from shutil import rmtree
 
 import pytest
 
+from znoded.consensus.transfer import Incoming
+from znoded.consensus.zab.driver import lead_up
 from znoded.consensus.zab.keeper import Keeper
 from znoded.daemon.refill import finish
 from znoded.storage.engine import open_engine
@@ -124,10 +126,10 @@ def start_over(target: Path, back: Return) -> int:
     engine = open_engine("lmdb", target)
     log = Log(target / "log", segment_size=SEGMENT)
     try:
-        finish(engine, target / "zab" / "incoming")
+        incoming = Incoming(target / "zab")
+        finish(engine, incoming.path)
         state = State(engine)
-        if state.zxid > log.durable_zxid:
-            log.restart(state.zxid)
+        lead_up(log, state.zxid, incoming)
         Keeper(target / "zab" / "promises")
         assert kept(state) == back.history[state.zxid]
         replay(state, log.read(state.zxid))

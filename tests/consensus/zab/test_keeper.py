@@ -38,7 +38,7 @@ def test_every_flipped_bit_is_found(path: Path) -> None:
     for at in range(len(whole)):
         for bit in range(8):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
-            with pytest.raises(PromisesDamaged, match="is damaged: remove this server's data"):
+            with pytest.raises(PromisesDamaged, match="is damaged"):
                 Keeper(path)
 
 
