@@ -218,6 +218,8 @@ class Driver:
             self._adopt(append.cluster)
             after = self.peers.conflict(append)
             if after is not None:
+                # First of all: a leader whose log is cut must not go on with it in its own term.
+                self.raft.learn(append.term)
                 self.service.end("another server leads")
                 self._hold(self._cut(peer, append, after))
                 return

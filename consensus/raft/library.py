@@ -234,11 +234,16 @@ class Raft:
         )
         return told == [FAIL_REASON.SUCCESS]
 
+    def learn(self, term: int) -> None:
+        """There is that term: whoever led an earlier one does not any more. Raises OSError, if it can't be
+        promised."""
+        # As a candidate says who can't be voted for.
+        asked = {"term": term, "last_log_index": 0, "last_log_term": -1}
+        self._transport.received(_Node(0), {"type": "request_vote", **asked})
+
     def step_down(self) -> None:
         """Lead no more, and go on to a new term."""
-        # A candidate who can't be voted for.
-        asked = {"term": self.term + 1, "last_log_index": 0, "last_log_term": -1}
-        self._transport.received(_Node(0), {"type": "request_vote", **asked})
+        self.learn(self.term + 1)
 
     def destroy(self) -> None:
         """Let go of it. It is not to be used any more."""

@@ -390,6 +390,7 @@ class Node:
             self._adopt(append.cluster)
             after = self.peers.conflict(append)
             if after is not None:
+                self.raft.learn(append.term)
                 self._end_service()
                 self._cut(peer, append, after)
                 return

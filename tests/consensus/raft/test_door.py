@@ -253,6 +253,15 @@ def test_a_leader_steps_down(server: Server) -> None:
     assert server.log.promises[-1] == (2, None)
 
 
+def test_a_leader_that_learns_of_a_later_term_leads_no_more(server: Server) -> None:
+    server.lead()
+    server.raft.learn(1)
+    assert server.leader() == 1
+    server.raft.learn(7)
+    assert server.leader() is None
+    assert server.log.promises[-1] == (7, None)
+
+
 def test_an_answer_beyond_the_log_counts_for_nothing(server: Server) -> None:
     server.lead()
     server.raft.hear(2, Next(1, 1, 99, False, True))
