@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from . import plan
@@ -39,32 +38,34 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
     if not told:
         counts = " and ".join(f"{known['acknowledged'].told(label)} of {label}" for label in labels)
         told.append(f"No acknowledged write was lost under faults: {counts} are on every server.")
-    if len(labels) == 1:
-        return told
-    ahead: Counter[str] = Counter()
-    purposes: dict[str, list[str]] = {label: [] for label in labels}
+    # Who wants ZooKeeper knows why: what is weighed at the end are our own.
+    ours = [label for label in labels if label.split()[0] in BACKENDS]
+    ahead: dict[str, list[str]] = {label: [] for label in ours}
     for key, purpose, unit, least in _PURPOSES:
         figure = known[key]
-        if any(figure.of(label) is None for label in labels):
+        there = [label for label in labels if figure.of(label) is not None]
+        if len(there) < 2:
             continue
-        best = winner(figure, least)
-        if best is not None:
-            ahead[best] += 1
-            purposes[best].append(purpose)
-        told.append(f"{purpose}: {best or 'no difference'} ({_each(figure, unit)}).")
-    told += _conclusion(ahead, purposes)
-    return told
+        best = leaders(figure, there, least)
+        who = "no difference" if best == there else " and ".join(best)
+        values = ", ".join(f"{label} {figure.told(label)}{unit}" for label in there)
+        told.append(f"{purpose}: {who} ({values}).")
+        ours_there = [label for label in ours if label in there]
+        best = leaders(figure, ours_there, least)
+        for label in best if best != ours_there else ():
+            ahead[label].append(purpose)
+    return told + _conclusion(ahead)
 
 
-def winner(figure: Figure, least: float) -> str | None:
-    """Who is best, clearly, and by no less than that; None: nobody."""
-    values = {label: value for label in figure.values if (value := figure.of(label)) is not None}
-    ranked = sorted(values, key=lambda label: values[label], reverse=bool(figure.more))
-    first, second = (values[label] for label in ranked[:2])
-    better, worse = (first, second) if figure.more else (second, first)
-    rounds = min(map(len, figure.values.values()))
+def leaders(figure: Figure, labels: Sequence[str], least: float) -> list[str]:
+    """The best of these labels, and those that are not clearly worse: by more than that, too."""
+    values = {label: value for label in labels if (value := figure.of(label)) is not None}
+    best = max(values.values()) if figure.more else min(values.values())
+    rounds = min(len(figure.values[label]) for label in values)
     noise = max(_NOISE, figure.spread) if rounds > 1 else _NOISE_OF_ONE
-    return ranked[0] if better - worse > max(worse * noise, least) else None
+    return [
+        label for label, value in values.items() if abs(value - best) <= max(noise * min(value, best), least)
+    ]
 
 
 def _warnings(turns: Sequence[Turn]) -> list[str]:
@@ -75,8 +76,10 @@ def _warnings(turns: Sequence[Turn]) -> list[str]:
             told.append(
                 f"{where}: WRONG. Of {verdict.acknowledged:,} acknowledged writes {verdict.lost:,} are lost, "
                 f"{verdict.invented:,} znodes were never asked for, and {verdict.differing:,} are not on "
-                "every server. Please report this, with the report's JSON."
+                "every server."
             )
+            if turn.label.split()[0] in BACKENDS:
+                told.append("That must never be: please report it, with what --json prints.")
         names = {fault.key: fault.name for fault in plan.FAULTS}
         told += [
             f"{where}: no write any more after: {names[it.fault]}." for it in turn.blows if it.gap is None
@@ -86,22 +89,16 @@ def _warnings(turns: Sequence[Turn]) -> list[str]:
     return told
 
 
-def _each(figure: Figure, unit: str) -> str:
-    return ", ".join(f"{label} {figure.told(label)}{unit}" for label in figure.values)
-
-
-def _conclusion(ahead: Counter[str], purposes: dict[str, list[str]]) -> list[str]:
-    """Between our own, that is: who wants ZooKeeper knows why."""
-    ours = {label: ahead[label] for label in purposes if label.split()[0] in BACKENDS}
-    if len(ours) < 2:
+def _conclusion(ahead: Mapping[str, Sequence[str]]) -> list[str]:
+    if len(ahead) < 2:
         return []
-    ranked = sorted(ours, key=lambda label: ours[label], reverse=True)
-    first = ranked[0]
-    if ours[first] == ours[ranked[1]]:
-        return [f"All in all {' and '.join(ours)} are even: take what matters to you from the lines above."]
-    told = [f"When in doubt: {first}, ahead in {ours[first]} of {len(_PURPOSES)} respects."]
+    ranked = sorted(ahead, key=lambda label: len(ahead[label]), reverse=True)
+    first, most = ranked[0], len(ahead[ranked[0]])
+    if most == len(ahead[ranked[1]]):
+        return [f"All in all {' and '.join(ahead)} are even: take what matters to you from the lines above."]
+    told = [f"When in doubt: {first}, ahead in {most} of {len(_PURPOSES)} respects."]
     for label in ranked[1:]:
-        if purposes[label]:
-            what = ", ".join(f"“{purpose}”" for purpose in purposes[label])
+        if ahead[label]:
+            what = ", ".join(f"“{purpose}”" for purpose in ahead[label])
             told.append(f"{label} where this matters most: {what}.")
     return told

@@ -13,6 +13,7 @@ from .load import parent
 from .results import Verdict
 
 _PATIENCE: Final = 30.0
+_LATE: Final = 10.0
 _PAUSE: Final = 0.05
 
 
@@ -31,8 +32,14 @@ def verdict(created: Sequence[Created], held: Sequence[Sequence[set[int]]]) -> V
 
 
 def checked(ensemble: Ensemble, created: Sequence[Created]) -> Verdict:
-    """Ask every server for all. Raises Failed."""
-    return verdict(created, [_held(server, len(created)) for server in ensemble.servers])
+    """Ask every server for all; for a while again if anything is missing: what is late is not lost.
+    Raises Failed."""
+    end = time.monotonic() + _LATE
+    while True:
+        found = verdict(created, [_held(server, len(created)) for server in ensemble.servers])
+        if found.good or time.monotonic() > end:
+            return found
+        time.sleep(_PAUSE)
 
 
 def _held(server: Server, clients: int) -> list[set[int]]:

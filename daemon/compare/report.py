@@ -7,12 +7,16 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from string import Template
+from typing import Final
 
 from . import plan, plots
 from .comparison import Comparison
 from .figures import Figure, labels
 from .latency import Latencies
 from .results import Blow, Turn
+
+_AFTER: Final = 2.0
+"""Seconds that are shown after the last one went on."""
 
 
 def report(comparison: Comparison) -> str:
@@ -72,7 +76,11 @@ def _faults(turns: Sequence[Turn], looks: dict[str, str]) -> list[str]:
     firsts = {turn.label: turn for turn in reversed(turns)}
     for fault in plan.FAULTS:
         blows = {label: _blow(firsts[label], fault) for label in looks}
-        lines = [plots.Line(looks[label], label, blow.series) for label, blow in blows.items()]
+        end = max(max(blow.gap or 0.0, blow.returned) for blow in blows.values()) + _AFTER
+        lines = [
+            plots.Line(looks[label], label, [point for point in blow.series if point[0] <= end])
+            for label, blow in blows.items()
+        ]
         marks = [plots.Mark("fault", fault.name, 0.0)]
         for label, blow in blows.items():
             marks.append(plots.Mark(looks[label], f"{label}: started or woken again", blow.returned))
