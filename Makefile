@@ -40,8 +40,8 @@ lint: $(VENV)/for-lint ## Set up, and check style and types
 	$(BIN)/ruff format --check .
 	MYPYPATH=$(VENV)/src $(BIN)/mypy -p znoded
 
-simulate: $(VENV)/for-test ## Run simulated ensembles on all cores: SEEDS=10000, or SEED=7 to see what happens in one
-	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.consensus.zab.simulate --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault $(FAULT))
+simulate: $(VENV)/for-test ## Run simulated ensembles on all cores: SEEDS=10000, or SEED=7 to see what happens in one; BACKEND=raft
+	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.consensus.simulate --backend $(or $(BACKEND),zab) --seeds $(or $(SEEDS),10000) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault $(FAULT))
 
 torture: $(VENV)/for-test ## Kill, freeze, part and wipe an ensemble's servers under load, for SECONDS=600
 	@PYTHONPATH=$(VENV)/src $(BIN)/python -m znoded.tests.ensemble.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -166,6 +166,13 @@ class Node:
         assert self.raft is not None
         self.raft.hear(peer, message)
 
+    def learn(self, term: int) -> None:
+        assert self.raft is not None
+        self.raft.learn(term)
+
+    def end_leading(self) -> None:
+        self.peers.end_leading()
+
     def carry(self, peer: int, message: Message) -> None:
         self.world.send(self.sid, peer, message)
 
@@ -358,7 +365,7 @@ class Node:
                 proposals.stop()
                 self.reads.end()
                 self.senders.clear()
-                self.peers.end_leading()
+                self.end_leading()
             self._term = raft.term
             proposals.leader = leader
             self._end_service()
@@ -390,7 +397,7 @@ class Node:
             self._adopt(append.cluster)
             after = self.peers.conflict(append)
             if after is not None:
-                self.raft.learn(append.term)
+                self.learn(append.term)
                 self._end_service()
                 self._cut(peer, append, after)
                 return

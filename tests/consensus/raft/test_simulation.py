@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..world import NoRest
+from .faults import FAULTS, RARE, STUCK
 from .world import run
 
 SEEDS = 100
@@ -16,8 +18,16 @@ def test_the_invariants_hold(part: int) -> None:
         try:
             run(seed)
         except Exception as error:
-            pytest.fail(f"seed {seed}: {error}; make simulate RAFT=1 SEED={seed} shows what happened")
+            pytest.fail(f"seed {seed}: {error}; make simulate BACKEND=raft SEED={seed} shows what happened")
 
 
 def test_a_seed_replays_exactly() -> None:
     assert run(7).trace == run(7).trace
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    with FAULTS[fault](), pytest.raises(AssertionError) as found:
+        for seed in range(first := RARE.get(fault, 0), first + 60):
+            run(seed)
+    assert isinstance(found.value, NoRest) == (fault in STUCK)
