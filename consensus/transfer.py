@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from ..storage.directories import sync_directory
@@ -21,6 +22,10 @@ INCOMING: Final = "incoming"
 
 _AT_A_TIME: Final = 2
 """Snapshots that are sent at a time: more would take too much of the leader's clients' time."""
+_REST: Final = 2.0
+"""For each second that snapshots take of the leader's time, its clients get so many."""
+_BREAK: Final = 0.005
+"""Seconds: shorter ones are put together, as the loop's timers count in milliseconds."""
 _RETRY: Final = 5.0
 """Seconds after which a learner that can't have a snapshot may ask for another."""
 
@@ -82,12 +87,20 @@ class Outgoing:
             log.info("server %d gets a snapshot as of zxid %#x", learner, snapshot.zxid)
             try:
                 kind = BEGINS
+                rest = 0.0
+                began = monotonic()
                 for chunk in snapshot:
                     self._channel.send(learner, kind, chunk)
                     kind = CHUNK
-                    await asyncio.sleep(0)
+                    rest += _REST * (monotonic() - began)
+                    if rest < _BREAK:
+                        await asyncio.sleep(0)
+                    else:
+                        await asyncio.sleep(rest)
+                        rest = 0.0
                     if not await self._channel.drained(learner):
                         return
+                    began = monotonic()
             finally:
                 snapshot.close()
         del self._tasks[learner]
