@@ -17,7 +17,7 @@ from .kinds import Kind
 
 _PORTS: Final = range(20_000, 32_000)
 """Not those that the system lends to connections: one might take a port between two starts of its server."""
-_LONGEST: Final = 60.0
+_LONGEST: Final = 120.0
 """Seconds for what must happen."""
 _POLL: Final = 0.002
 _PATIENCE: Final = 0.5

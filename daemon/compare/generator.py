@@ -15,6 +15,7 @@ from .ensemble import Failed
 from .load import Order
 
 _LONGEST: Final = 60.0
+"""Seconds that a load may take for what has no time of its own."""
 
 
 class Told(TypedDict, total=False):

@@ -61,8 +61,9 @@ ALL: Final = Fault("all", "all killed")
 FAULTS: Final = (LEADER, FOLLOWER, PAUSED, ALL)
 
 FAULT_CONNECTIONS: Final = 16
-FAULT_DEPTH: Final = 4
-"""The load under faults: steady, and below what an ensemble bears, so that the fault shows alone."""
+FAULT_DEPTH: Final = 8
+"""The load under faults: 2,000 writes a second, well below what an ensemble bears, so that the fault shows
+alone; a client with that many in flight sends no more."""
 
 
 @dataclass(frozen=True, slots=True)

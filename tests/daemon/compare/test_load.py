@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine
 from struct import pack, unpack_from
 
 from znoded.daemon.compare import wire
+from znoded.daemon.compare.client import Client
 from znoded.daemon.compare.latency import Latencies
-from znoded.daemon.compare.load import Client, Creator, Measured
+from znoded.daemon.compare.sources import Creator, Measured
 
 GREETING = wire.framed(pack(">iiqi16s?", 0, 10_000, 77, 16, b"p" * 16, False))
 EXPIRED = wire.framed(pack(">iiqi16s?", 0, 0, 0, 16, bytes(16), False))
@@ -152,6 +153,25 @@ def test_once_stopped_it_waits_for_what_is_under_way() -> None:
         assert len(desk.created) == 3
 
     at_work(scene)
+
+
+def test_a_paced_one_sends_when_told_and_no_more_than_depth() -> None:
+    async def scene() -> None:
+        source = Creator(b"/compare/c0", 4, lambda *_: None)
+        client, wire = Client([1], 0, 2, source, paced=True), Wire()
+        client.connection_made(wire)
+        client.data_received(GREETING)
+        client.start()
+        assert source.next == 0
+        for _ in range(5):
+            client.push()
+        assert source.next == 2
+        client.data_received(reply())
+        assert source.next == 2
+        client.push()
+        assert source.next == 3
+
+    asyncio.run(scene())
 
 
 def test_a_mix_goes_round_and_counts_while_it_should() -> None:
