@@ -1,8 +1,8 @@
 """Puts load on servers from a process of its own, and says on standard output what came of it.
 
 A line of JSON on standard input says what to do; each line here answers it, and the next line there goes on:
-`{"ready": true}` → go → what came of it → end. Under faults, lines `{"acks": ...}` come all the while, until a
-line says stop.
+`{"ready": true}` → go → what came of it → end. Under faults, lines `{"acks": ...}` come all the while, until
+a line says stop.
 """
 
 from __future__ import annotations
