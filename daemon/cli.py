@@ -1,4 +1,4 @@
-"""The command `znoded`: starts the daemon, checks a configuration, makes and restores backups, compares."""
+"""The command `znoded`: starts the daemon, checks, backs up, restores, converts, compares."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .config import Config, Fault, load
+from .config import Backend, Config, Fault, load
 
 if TYPE_CHECKING:
     from .backup import Progress, Result
+    from .convert import Result as Converted
 
 # Each flag of `start` is a key of zoo.cfg, so that both are checked alike and told together.
 _KEY_OF_FLAG = {
@@ -158,6 +159,35 @@ def restore(
     _report(result, f"{config.data_dir}: {result}", as_json)
 
 
+@main.command(epilog="Example: znoded convert --config /etc/znoded/zoo.cfg --to raft")
+@click.option("--config", "path", type=_FILE, required=True, metavar="FILE", help="The server's zoo.cfg.")
+@click.option("--to", type=click.Choice(["raft", "zab"]), required=True, help="Which is to order them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def convert(context: click.Context, /, path: Path, to: str, as_json: bool) -> None:
+    """Change a stopped server's data from one consensus backend to the other.
+
+    Tree, sessions and zxids stay. Stop all servers of an ensemble, run it on each, in any order, set
+    consensus=raft, or zab, in every zoo.cfg, and start them. Exit status 1 if it can't be done; killed, it
+    can be run again.
+    """
+    config, _ = _configured(context, path, {})
+    from .convert import FAILURES
+    from .convert import convert as change
+
+    try:
+        result = change(config, Backend(to), _progress("converting"))
+    except FAILURES as failure:
+        _fail(context, f"not converted: {failure}", as_json)
+    name = to.upper() if to == "zab" else to.title()
+    if result is not None:
+        _report(result, f"{config.data_dir}: ordered by {name} from now on, {result}", as_json)
+    elif as_json:
+        click.echo(json.dumps({"ok": True}, indent=2))
+    else:
+        click.echo(f"{config.data_dir}: ordered by {name} already")
+
+
 @main.command()
 @click.option(
     "--servers", type=click.IntRange(3, 9), default=3, metavar="N", help="In an ensemble (default: 3)."
@@ -252,7 +282,7 @@ def _fail(context: click.Context, message: str, as_json: bool) -> NoReturn:
     context.exit(_FAILED)
 
 
-def _report(result: Result, text: str, as_json: bool) -> None:
+def _report(result: Result | Converted, text: str, as_json: bool) -> None:
     click.echo(json.dumps({"ok": True, **asdict(result)}, indent=2) if as_json else text)
 
 

@@ -12,7 +12,8 @@ from ..storage.directories import make_directory
 from ..storage.log import Log
 from .config import Backend, Config
 
-_ENSEMBLES: Final = (Backend.ZAB, Backend.RAFT)
+ENSEMBLES: Final = (Backend.ZAB, Backend.RAFT)
+"""The backends that keep what they have promised."""
 
 
 class OtherBackend(Exception):
@@ -21,10 +22,24 @@ class OtherBackend(Exception):
 
 def incoming_snapshot(config: Config) -> Path:
     """Where a server of an ensemble has the snapshot that is taking its state's place."""
-    return _memory(config, config.consensus) / "incoming"
+    return memory(config, config.consensus) / "incoming"
 
 
-def _memory(config: Config, backend: Backend) -> Path:
+def conversion(config: Config, backend: Backend) -> Path:
+    """What a conversion to that backend has made, until it is all in its place."""
+    return config.data_log_dir / f"converting-to-{backend}"
+
+
+def refuse_half_converted(config: Config) -> None:
+    """Before anything is opened. Raises OtherBackend."""
+    for backend in ENSEMBLES:
+        if conversion(config, backend).exists():
+            raise OtherBackend(
+                f"{config.data_dir} is only half converted: run `znoded convert --to {backend}` again"
+            )
+
+
+def memory(config: Config, backend: Backend) -> Path:
     """Where a backend keeps what it has promised: the data are those of the one for which this is there."""
     return config.data_log_dir / backend.value
 
@@ -32,12 +47,12 @@ def _memory(config: Config, backend: Backend) -> Path:
 def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
     """The backend that the configuration names, on that log. Raises OtherBackend, OSError."""
     backend = config.consensus
-    for other in _ENSEMBLES:
-        if other is not backend and _memory(config, other).exists():
+    for other in ENSEMBLES:
+        if other is not backend and memory(config, other).exists():
             raise OtherBackend(_what_to_do(config, other))
     if backend is Backend.STANDALONE:
         return Standalone(log, meter.synced)
-    directory = _memory(config, backend)
+    directory = memory(config, backend)
     if backend is Backend.RAFT and not directory.exists() and log.last_zxid >= log.first_zxid:
         raise OtherBackend(
             f"the log in {config.data_log_dir} was not written by Raft: run `znoded convert --to raft`"
@@ -56,11 +71,13 @@ def ordered_by(config: Config, log: Log, meter: Meter) -> Consensus:
 
 
 def _what_to_do(config: Config, other: Backend) -> str:
-    directory = _memory(config, other)
+    directory = memory(config, other)
     if config.consensus is Backend.STANDALONE:
+        # On its own, a server reads a log as ZAB writes it.
+        first = "" if other is Backend.ZAB else "run `znoded convert --to zab` and "
         return (
             f"{config.data_dir} holds an ensemble's data, and the configuration has no server.N lines: "
-            f"add them; or remove {directory}, to go on alone for good"
+            f"add them; or {first}remove {memory(config, Backend.ZAB)}, to go on alone for good"
         )
     return (
         f"{config.data_dir} holds data ordered by {other}, as {directory} tells, but the configuration says "

@@ -25,7 +25,7 @@ from .flusher import Flusher
 from .history import History
 from .listeners import Listeners
 from .occupation import occupy
-from .ordering import OtherBackend, incoming_snapshot, ordered_by
+from .ordering import OtherBackend, incoming_snapshot, ordered_by, refuse_half_converted
 from .reaper import Reaper
 from .refill import finish
 from .release import told
@@ -130,6 +130,7 @@ async def _administered(config: Config, listeners: Listeners) -> bool:
 def _opened(config: Config, stack: AsyncExitStack) -> Server:
     """The server over what is kept, which the stack closes."""
     stack.callback(os.close, occupy(config.data_dir))
+    refuse_half_converted(config)
     engine = open_engine(config.storage, config.data_dir)
     stack.callback(engine.close)
     txn_log = Log(config.data_log_dir / "log")

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ..contract import Record
+
 NO_OP: Final = b"\x01"
 """The whole of the command that a leader's term begins with."""
 BATCH: Final = 4
@@ -69,6 +71,12 @@ def unpack(command: bytes) -> tuple[Segment, ...]:
     if kind != BATCH or count or not segments or at != len(command):
         raise Malformed(f"not a command: {command[:40]!r} ({len(command)} bytes)")
     return tuple(segments)
+
+
+def records_of(command: bytes, key: int) -> list[Record]:
+    """The transactions of a command, whose last one has the zxid key. Raises Malformed."""
+    txns = [txn for segment in unpack(command) for txn in segment.txns]
+    return list(enumerate(txns, key - len(txns) + 1))
 
 
 def last_zxid(command: bytes, term: int, before: int) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 from ...storage.committer import Committer
 from ...storage.log import Log, LogFull
 from ..channel import Channel
-from ..contract import Meter, Record, Replica
+from ..contract import Meter, Replica
 from ..delivery import Delivery
 from ..ensemble import TICK, Ensemble
 from ..identity import NO_CLUSTER, Identity
@@ -22,7 +22,7 @@ from ..rebuild import Rebuild
 from ..service import NOBODY, Service, Standing
 from ..transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
 from ..waiters import Waiters
-from .command import Malformed, unpack
+from .command import Malformed, records_of, unpack
 from .journal import Journal
 from .keeper import Base, Keeper
 from .library import Raft, Timing
@@ -239,7 +239,7 @@ class Driver:
         self.journal = journal = Journal(self._log, self._keeper, applied, self._added)
         place = journal.place(applied)
         self._delivered = place.index
-        tail = [record for entry in journal.beyond(place.index) for record in _records(*entry)]
+        tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self.delivery.begin([record for record in tail if record[0] > applied])
         self.proposals = Proposals(ensemble.me, int.from_bytes(os.urandom(6)), self._send)
         self.peers = Peers(journal, self.proposals, self._cluster, lambda: self._delivered, self._send)
@@ -291,7 +291,7 @@ class Driver:
 
     def _added(self, command: bytes, key: int) -> None:
         """To the log, by the library."""
-        records = _records(command, key)
+        records = records_of(command, key)
         if not records:
             return
         me, run = self._ensemble.me, self.proposals.run
@@ -588,9 +588,3 @@ class Driver:
         """Whose data this server holds, if it holds any. The beginning of a term is none: who was elected
         first may be alone with it, while the others go on with another leader's."""
         return NO_CLUSTER if self.journal.fresh else self._cluster()
-
-
-def _records(command: bytes, key: int) -> list[Record]:
-    """The transactions of an entry, with their zxids."""
-    txns = [txn for segment in unpack(command) for txn in segment.txns]
-    return list(enumerate(txns, key - len(txns) + 1))

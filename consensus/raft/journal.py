@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, overload
 
 from ...storage.log import Log, LogGap
-from .command import NO_OP, last_zxid
+from .command import NO_OP, Segment, last_zxid, pack
 from .keeper import Base, Keeper
 from .messages import Entry
 
 _Index: Final = struct.Struct(">Q")
+_AHEAD: Final = 2
+"""So much is the index ahead of the zxid where not Raft has ordered: an empty log ends with index 1."""
 _KEPT: Final = 8 << 20
 """Bytes of entries that stay in memory, though they are on disk and delivered."""
 _PIECE: Final = 256 << 10
@@ -60,7 +62,9 @@ class Journal:
         self.base = self.last = self._before = self._begins()
         """The last is the one before those in memory."""
         self.durable = self.base.index
-        if applied < self.base.key:
+        # A base may be where a term begins, which no state tells.
+        bases = [base.zxid for base in keeper.promises.bases if base.key == self.base.key]
+        if applied < min([self.base.key, *bases]):
             raise LogGap(f"the log begins after zxid {self.base.key:#x}, the state is that of {applied:#x}")
         self._load(self._on_disk(applied))
         if applied > self.last.key:
@@ -224,7 +228,7 @@ class Journal:
         if not self._keeper.fresh:
             raise LogGap(f"the log is to begin after zxid {key:#x}, and nobody knows which entry that is")
         # Data from elsewhere, which others may have been given, too: all come to the same place.
-        base = Base(key, key, key + 2, key >> 32)
+        base = base_at(key, key)
         self._keeper.begin(base)
         return Place(base.index, base.term, key)
 
@@ -234,7 +238,7 @@ class Journal:
         self._keys.clear()
         self._size = 0
         for key, payload in self._log.read(before.key):
-            self._entries.append((payload[_Index.size :], _index(payload), key >> 32))
+            self._entries.append((command_of(payload), _index(payload), key >> 32))
             self._keys.append(key)
             self._size += len(payload)
         self._end()
@@ -306,6 +310,16 @@ class Journal:
         return found
 
 
+def base_at(key: int, zxid: int) -> Base:
+    """Where a log begins behind data that Raft has not ordered: wherever that is done, at the same place."""
+    return Base(zxid, key, key + _AHEAD, key >> 32)
+
+
+def record_at(zxid: int, txn: bytes) -> tuple[int, bytes]:
+    """A record of the log, for a transaction that Raft has not ordered: an entry of its own, by nobody."""
+    return zxid, _Index.pack(zxid + _AHEAD) + pack([Segment(0, 0, 0, (txn,))])
+
+
 def _piece(records: Iterator[tuple[int, bytes]], index: int) -> list[Entry]:
     """The next entries of these, from index on."""
     piece: list[Entry] = []
@@ -313,11 +327,16 @@ def _piece(records: Iterator[tuple[int, bytes]], index: int) -> list[Entry]:
     for key, payload in records:
         at = _index(payload)
         if at >= index:
-            piece.append((payload[_Index.size :], at, key >> 32))
+            piece.append((command_of(payload), at, key >> 32))
             size += len(payload)
             if size >= _PIECE:
                 break
     return piece
+
+
+def command_of(payload: bytes) -> bytes:
+    """What a record of the log holds besides its index."""
+    return payload[_Index.size :]
 
 
 def _index(payload: bytes) -> int:
