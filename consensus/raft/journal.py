@@ -62,12 +62,12 @@ class Journal:
         self.base = self.last = self._before = self._begins()
         """The last is the one before those in memory."""
         self.durable = self.base.index
-        # A base may be where a term begins, which no state tells.
-        bases = [base.zxid for base in keeper.promises.bases if base.key == self.base.key]
-        if applied < min([self.base.key, *bases]):
+        # A base may be where a term begins, which no state tells; or the state has a part of what comes next.
+        states = [base.zxid for base in keeper.promises.bases if base.key == self.base.key]
+        if applied < min([self.base.key, *states]):
             raise LogGap(f"the log begins after zxid {self.base.key:#x}, the state is that of {applied:#x}")
         self._load(self._on_disk(applied))
-        if applied > self.last.key:
+        if applied > max([self.last.key, *states]):
             raise LogGap(f"the log ends with zxid {self.last.key:#x}, not {applied:#x}")
 
     # the library's side
