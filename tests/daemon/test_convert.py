@@ -215,6 +215,7 @@ class TestToRaft:
         records = epoch(2, 6)
         home.write(records[:2], records)
         home.promise_zab(accepted=2, current=2)
+        (memory(home.config, Backend.ZAB) / "incoming").touch()
         home.convert(Backend.RAFT)
         assert home.entries() == [(records[-1][0] + 2, 2, [])]
 
