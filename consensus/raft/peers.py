@@ -29,6 +29,9 @@ from .proposals import Proposals
 _WINDOW: Final = 4 << 20
 """Bytes of entries under way to a peer, after which it must answer before more is sent."""
 
+_SNAPSHOT: Final = 1
+"""No log holds that entry: to have it next is to have a snapshot."""
+
 
 class Link:
     """A peer, as long as it is connected. matched: up to this index it has said that it has the log."""
@@ -76,6 +79,8 @@ class Peers:
         self._round = 0
         self._hearing = 0
         """The round of the append that the library answers now."""
+        self._parted = False
+        """That append comes before this log begins."""
 
     def use(self, raft: Raft) -> None:
         """Whose peers these are."""
@@ -183,6 +188,7 @@ class Peers:
     def appended(self, peer: int, append: Append) -> None:
         """An Append that conflicts with nothing."""
         self._hearing = append.round
+        self._parted = append.prev < self._journal.base.index
         agreed = append.prev + len(append.entries)
         if append.commit > agreed:
             append = Append(
@@ -243,6 +249,10 @@ class Peers:
 
     def _set_back(self, next: int) -> int:
         """By a whole term at once: the leader would come by one entry at a time."""
+        if self._parted:
+            # What is committed is in the leader's log, so this one's was begun by a conversion, with an epoch
+            # that the leader has nothing of: a snapshot is what they can agree on.
+            return _SNAPSHOT
         term = self._journal.term_at(next)
         if term is None:
             return next

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from znoded.consensus.zab.keeper import Keeper
 from znoded.daemon.cli import main
+from znoded.storage import ops
+from znoded.storage.log import Log
 
+from ..storage.requests import Request
 from ..zookeeper.raw import Op, blob, int_, text
 from .ensemble import Ensemble, asked, connected, word
 from .load import OPEN, Load
@@ -76,3 +82,24 @@ def test_a_server_whose_log_is_an_epoch_behind(ensemble: Ensemble) -> None:
     convert(ensemble, "raft")
     ensemble.start()
     assert "/missed" in ensemble.assert_same_trees()
+
+
+def test_a_server_that_alone_has_what_an_epoch_began_with(ensemble: Ensemble) -> None:
+    """All were killed when a new leader had written, and nobody else: then its log's indices are those of an
+    epoch that the others know nothing of, once they lead each other."""
+    ensemble.start()
+    ensemble.kill()
+    for sid, server in ensemble.servers.items():
+        keeper = Keeper(server.data / "zab" / "promises")
+        keeper.save(replace(keeper.promises, accepted=2, current=2))
+        if sid == 3:
+            with closing(Log(server.data / "log")) as log:
+                log.append(2 << 32 | 1, Request(ops.CREATE, b"/lost").transaction())
+                log.sync()
+    convert(ensemble, "raft")
+    for sid in (1, 2):
+        ensemble.servers[sid].launch()
+    ensemble.until_all_serve((1, 2))
+    ensemble.servers[3].launch()
+    ensemble.until_all_serve()
+    assert "/lost" not in ensemble.assert_same_trees()
