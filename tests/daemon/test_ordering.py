@@ -51,10 +51,16 @@ def test_the_other_one_is_refused(tmp_path: Path, log: Log, before: str, after: 
         ordered_by(config(tmp_path, f"{SERVERS}consensus={after}"), log, Deaf())
 
 
-@pytest.mark.parametrize("before", ["zab", "raft"])
-def test_alone_none_goes_on(tmp_path: Path, log: Log, before: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "way"),
+    [
+        ("zab", "or remove .*/zab, to go on alone"),
+        ("raft", "or run `znoded convert --to zab` and remove .*/zab"),
+    ],
+)
+def test_alone_none_goes_on(tmp_path: Path, log: Log, before: str, way: str) -> None:
     ordered_by(config(tmp_path, f"{SERVERS}consensus={before}"), log, Deaf())
-    with pytest.raises(OtherBackend, match="no server"):
+    with pytest.raises(OtherBackend, match=f"no server.*{way}"):
         ordered_by(config(tmp_path, ""), log, Deaf())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..storage.requests import Request
 from ..zookeeper.raw import Op, blob, int_, text
 from .ensemble import Ensemble, asked, connected, word
 from .load import OPEN, Load
+from .test_beginnings import alone, begin, make
 
 CLIENTS = 5
 CREATED = blob(b"") + OPEN + int_(0)
@@ -33,9 +34,9 @@ def ensemble(tmp_path: Path) -> Iterator[Ensemble]:
     made.kill()
 
 
-def convert(ensemble: Ensemble, to: str) -> None:
+def convert(ensemble: Ensemble, to: str, servers: Sequence[int] = (2, 3, 1)) -> None:
     """By the command, on one server after the other, and in the configuration."""
-    for sid in (2, 3, 1):
+    for sid in servers:
         config = ensemble.servers[sid].config
         result = CliRunner().invoke(main, ["convert", "--config", str(config), "--to", to])
         assert result.exit_code == 0, result.output
@@ -103,3 +104,17 @@ def test_a_server_that_alone_has_what_an_epoch_began_with(ensemble: Ensemble) ->
     ensemble.servers[3].launch()
     ensemble.until_all_serve()
     assert "/lost" not in ensemble.assert_same_trees()
+
+
+def test_a_standalone_servers_data_begin_an_ensemble(ensemble: Ensemble) -> None:
+    first = ensemble.servers[1]
+    with alone(first):
+        first.start()
+        make(first, "/mine")
+        first.kill()
+    convert(ensemble, "raft", (1,))
+    for sid in (2, 3):
+        with ensemble.servers[sid].config.open("a") as config:
+            config.write("consensus=raft\n")
+    begin(ensemble, 1)
+    assert "/mine" in ensemble.assert_same_trees()
