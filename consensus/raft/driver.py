@@ -144,6 +144,7 @@ class Driver:
     def connected(self, peer: int) -> None:
         """Somebody to agree with."""
         self.peers.connected(peer)
+        self.reads.repeat()
         self._report()
         self.stir()
 

@@ -211,6 +211,7 @@ class Node:
         CLOCK.now = self.now
         if self.raft is not None:
             self.peers.connected(peer)
+            self.reads.repeat()
             self._report()
             self.work()
 

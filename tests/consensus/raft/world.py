@@ -12,6 +12,9 @@ from ..world import shape
 from .node import CLOCK, Node
 from .told import told
 
+COMPARABLE = str(journal.__file__).endswith(".py") and str(peers.__file__).endswith(".py")
+"""A seed's run is that of others elsewhere: numbers in what is compiled are not made small."""
+
 
 class World(ensemble.World[Node]):
     """voters: so many servers that vote; observers: so many more that do not."""
