@@ -50,6 +50,8 @@ _RETRY: Final = 5.0
 """Seconds until a server that has no room for its log, or for a snapshot, tries to take part again."""
 _PATIENT: Final = 1 << 30
 """Bytes that the log may have for the sake of servers that follow, but slower than others write."""
+_GREETING: Final = 0.15
+"""Seconds in which a leader gives a sign of life to one who has come, and then some."""
 _LAST: Final = (1 << 32) - (1 << 24)
 """So many transactions a term may have, before the largest batch that there may be."""
 
@@ -145,7 +147,11 @@ class Driver:
         """Somebody to agree with."""
         self.peers.connected(peer)
         self.reads.repeat()
-        self._report()
+        if self.raft.leads:
+            self._report()
+        else:
+            # Whoever was alone for long would stand for election before it hears that there is a leader.
+            self._later(_GREETING, self._report)
         self.stir()
 
     def disconnected(self, peer: int) -> None:
@@ -286,8 +292,12 @@ class Driver:
 
     def _campaign(self, leader: int, term: int) -> None:
         raft = self.raft
-        if (raft.leader, raft.term) == (leader, term) and leader not in self.peers.links:
-            raft.campaign()
+        gone = (raft.leader, raft.term) == (leader, term) and leader not in self.peers.links
+        if gone and self._held is None and not self._failed:
+            try:
+                raft.campaign()
+            except Exception as error:
+                self._fail(error)
             self.stir()
 
     def _added(self, command: bytes, key: int) -> None:

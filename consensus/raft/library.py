@@ -107,6 +107,8 @@ class Raft:
         self._voters = frozenset(voters) - {me}
         self._observers = frozenset(observers) - {me}
         self._nodes: dict[int, Any] = {peer: _Node(peer) for peer in {me, *voters, *observers}}
+        self._company: set[int] = set()
+        """Voters that are connected, as the library knows."""
         self._near: set[int] = set()
         """Observers that are connected. The library knows of them only while it leads: it takes them for
         company in which one may campaign."""
@@ -188,7 +190,7 @@ class Raft:
                 case Vote(term):
                     self._vote(peer, term)
                 case TimeoutNow(term):
-                    self._tell(peer, "timeout_now", {"term": term})
+                    self._stand(peer, term)
         elif isinstance(message, Next) and peer in self._near:
             self._answered(peer, message)
 
@@ -203,6 +205,7 @@ class Raft:
     def up(self, peer: int) -> None:
         """A peer is there, or may be sent to again."""
         if peer in self._voters:
+            self._company.add(peer)
             self._transport.connected(self._nodes[peer])
         elif peer in self._observers and peer not in self._near:
             self._near.add(peer)
@@ -212,6 +215,7 @@ class Raft:
     def down(self, peer: int) -> None:
         """Nothing is sent to a peer until up()."""
         if peer in self._voters:
+            self._company.discard(peer)
             self._transport.disconnected(self._nodes[peer])
         elif peer in self._near:
             self._near.remove(peer)
@@ -219,11 +223,10 @@ class Raft:
                 self._transport.reader_disconnected(self._nodes[peer])
 
     def campaign(self) -> None:
-        """The leader is gone: let the next tick stand for election, without waiting for the time to run
-        out."""
+        """The leader is gone: stand for election now, without waiting for the time to run out."""
         leader = self.leader
         if leader is not None and leader != self.me:
-            self._tell(leader, "timeout_now", {"term": self.term})
+            self._stand(leader, self.term)
 
     def transfer(self, peer: int | None = None) -> bool:
         """Ask a peer to lead in this leader's place, by default one that has all of its log; whether there
@@ -251,6 +254,13 @@ class Raft:
 
     def _tell(self, peer: int, kind: str, message: Mapping[str, object]) -> None:
         self._transport.received(self._nodes[peer], {"type": kind, **message})
+
+    def _stand(self, leader: int, term: int) -> None:
+        # From here on the library takes no sign of life from a leader of this term, until it has stood:
+        # so it must at once, or not at all.
+        if self._company:
+            self._tell(leader, "timeout_now", {"term": term})
+            self.tick()
 
     def _follow(self, peer: int, term: int, message: Mapping[str, object]) -> None:
         if term < self.term:

@@ -111,6 +111,7 @@ class Node:
         self.spooling: int | None = None
         self._spooled = 0.0
         self._campaign: tuple[int, int] | None = None
+        self._greeting = 0.0
         CLOCK.now = self.now
         voters, applied = self.world.voters, last(self.applied)
         self.journal = Journal(cast(Log, self.disk.log), self.disk.keeper, applied, self._added)
@@ -187,6 +188,9 @@ class Node:
             self.carry(self.spooling, Next(self.raft.term, 0, 1, False, False))
             if self.now - self._spooled > SYNC and not self.steps:
                 self._end_spooling()
+        if 0 < self._greeting <= self.now:
+            self._greeting = 0.0
+            self._report()
         if self.steps:
             return
         if self._campaign is not None:
@@ -212,7 +216,10 @@ class Node:
         if self.raft is not None:
             self.peers.connected(peer)
             self.reads.repeat()
-            self._report()
+            if self.raft.leads:
+                self._report()
+            else:
+                self._greeting = self.now + 0.15
             self.work()
 
     def disconnected(self, peer: int) -> None:

@@ -228,12 +228,22 @@ def test_a_follower_waits_longer_than_one_that_looks_for_a_leader(server: Server
 def test_a_follower_whose_leader_is_gone_campaigns_at_once(server: Server) -> None:
     server.raft.up(3)
     server.raft.campaign()
-    server.wait(0)
     assert server.raft.term == 0, "it has had none"
     server.follow(2, 1)
     server.raft.campaign()
-    server.wait(0)
     assert server.of(3) == [AskVote(2, 1, 0)]
+
+
+def test_a_follower_that_is_alone_does_not_campaign_as_soon_as_it_is_not(server: Server) -> None:
+    server.follow(2, 1)
+    server.raft.campaign()
+    server.raft.hear(2, TimeoutNow(1))
+    server.raft.up(2)
+    server.wait(0)
+    for _ in range(10):
+        server.wait(0.5)
+        server.raft.hear(2, Append(1, 1, 1, 1, 0, (), b""))
+    assert server.leader() == 2
 
 
 def test_a_leader_gives_way_to_one_that_has_its_log(server: Server) -> None:

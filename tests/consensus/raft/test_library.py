@@ -244,6 +244,19 @@ def test_the_leader_can_make_a_follower_campaign_at_once(bare: Bare) -> None:
     assert [one["term"] for one in bare.sent("request_vote")] == [2, 2], moved("it does not campaign at once")
 
 
+def test_who_has_stood_for_the_leader_hears_leaders_again(bare: Bare) -> None:
+    bare.ends["NodeConnected"](bare.nodes[3])
+    bare.append(2, 1, (1, 0))
+    bare.say(2, "timeout_now", term=1)
+    bare.tick()
+    bare.append(3, 2, (1, 0))
+    bare.happened.clear()
+    for _ in range(10):
+        bare.tick(0.15)
+        bare.append(3, 2, (1, 0))
+    assert not bare.sent("request_vote"), moved("it is deaf to leaders after it was asked to stand")
+
+
 def test_a_leader_asks_only_one_that_has_its_whole_log_to_lead(bare: Bare) -> None:
     bare.lead()
     told: list[Any] = []
