@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from znoded.consensus.raft.command import unpack
+from znoded.consensus.raft.command import records_of
 from znoded.consensus.raft.keeper import Keeper, Promises
 from znoded.storage.log import LogGap
 
@@ -90,12 +90,6 @@ class SimLog:
 
 def _txns(key: int, payload: bytes) -> list[tuple[int, bytes]]:
     return records_of(payload[_INDEX:], key)
-
-
-def records_of(command: bytes, key: int) -> list[tuple[int, bytes]]:
-    """(zxid, transaction) of each in an entry."""
-    txns = [txn for segment in unpack(command) for txn in segment.txns]
-    return list(enumerate(txns, key - len(txns) + 1))
 
 
 class SimKeeper(Keeper):

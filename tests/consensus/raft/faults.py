@@ -141,6 +141,10 @@ def _forgotten_promises() -> AbstractContextManager[object]:
     return mock.patch.object(SimKeeper, "save", forget)
 
 
+def _unlearned_term() -> AbstractContextManager[object]:
+    return mock.patch.object(Node, "learn", lambda self, term: None)
+
+
 def _old_leaders_pauses() -> AbstractContextManager[object]:
     return mock.patch.object(Node, "end_leading", lambda self: None)
 
@@ -160,11 +164,12 @@ FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "keep-trim-cap": lambda: _all(_no_keep(), _no_trim(), _no_cap()),
     "round": _no_round,
     "forgotten-promises": _forgotten_promises,
+    "unlearned-term": _unlearned_term,
     "old-leaders-pauses": _old_leaders_pauses,
 }
 """What makes each: it is there within the context."""
 
-RARE: Final = {"cap": 10, "round": 84}
+RARE: Final = {"cap": 10, "round": 84, "unlearned-term": 1029}
 """Seeds near which those are found that need several things to go wrong in turn."""
 
 STUCK: Final = frozenset(("old-leaders-pauses", "round"))

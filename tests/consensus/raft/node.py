@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 from znoded.consensus.identity import NO_CLUSTER
-from znoded.consensus.raft.command import NO_OP, unpack
+from znoded.consensus.raft.command import NO_OP, records_of, unpack
 from znoded.consensus.raft.journal import Journal
 from znoded.consensus.raft.keeper import Base
 from znoded.consensus.raft.library import Raft, Timing
@@ -45,7 +45,7 @@ from ..laws import Broken
 from ..told import Piece, Record, show
 from ..world import Network
 from .bare import Clock
-from .disk import Disk, records_of
+from .disk import Disk
 
 CLOCK: Final = Clock()
 """The library has but one: it is set before a server's has its turn."""
