@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 
@@ -18,13 +20,15 @@ from .plan import Plan
 from .report import report
 from .run import Step, compare
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def measure(kinds: Sequence[Kind], plan: Plan, folder: Path, page: Path | None) -> Comparison:
-    """Compare, and write the report to page. Raises Failed, OSError, KeyboardInterrupt (also by SIGTERM)."""
+    """Compare, and write the report to page. Raises Failed, OSError, KeyboardInterrupt (by a signal)."""
     if page is not None and not os.access(page.parent, os.W_OK):
         raise PermissionError(f"{page.parent} can't be written to, where the report is to be")
     machine, others = described(folder), busy()
-    with _ended_by(signal.SIGTERM), _progress(len(kinds) * plan.rounds * plan.steps) as step:
+    with _ended_by_signals(), _progress(len(kinds) * plan.rounds * plan.steps) as step:
         turns = compare(kinds, plan, folder, step)
     comparison = Comparison(machine, others, plan, turns)
     if page is not None:
@@ -33,13 +37,20 @@ def measure(kinds: Sequence[Kind], plan: Plan, folder: Path, page: Path | None) 
 
 
 @contextmanager
-def _ended_by(which: signal.Signals) -> Iterator[None]:
-    """The signal does what Ctrl-C does."""
-    before = signal.signal(which, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """Each of them does what Ctrl-C does: once, so that nothing breaks off the clearing away."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        for which in _ENDING:
+            signal.signal(which, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {which: signal.signal(which, end) for which in _ENDING}
     try:
         yield
     finally:
-        signal.signal(which, before)
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 @contextmanager

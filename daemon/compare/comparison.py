@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .advice import advice
-from .figures import Figure, figures, labels
+from .figures import RATES, Figure, figures, labels
 from .plan import Plan
 from .results import Json, Turn
 from .table import table
@@ -44,8 +44,8 @@ class Comparison:
     def how(self) -> str:
         """What was done, in a sentence."""
         rounds = "one round" if self.plan.rounds == 1 else f"medians of {self.plan.rounds} rounds"
-        spread = max(figure.spread for figure in self.figures)
-        apart = "" if self.plan.rounds == 1 else f"; rounds differ by up to ±{spread:.0%}"
+        spread = max(figure.spread for figure in self.figures if figure.group == RATES)
+        apart = "" if self.plan.rounds == 1 else f"; rates differ by up to ±{spread:.0%} between them"
         versions = {turn.label: turn.version for turn in self.turns}
         which = ", ".join(f"{label} ({versions[label]})" for label in labels(self.turns))
         return (

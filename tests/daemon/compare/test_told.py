@@ -34,7 +34,7 @@ class TestTable:
     def test_rounds_are_told_by_their_median(self) -> None:
         rounds = compared(turn("zab", 1000), turn("zab", 3000), turn("zab", 5000))
         assert re.search(r"reads, one at a time +3,000\n", rounds.text())
-        assert "medians of 3 rounds; rounds differ by up to ±" in rounds.text()
+        assert "medians of 3 rounds; rates differ by up to ±67% between them" in rounds.text()
 
     def test_no_round_s_lost_writes_hide_behind_the_others(self) -> None:
         rounds = compared(turn("zab"), turn("zab", verdict=LOST), turn("zab"))
