@@ -38,6 +38,8 @@ CORE: Final = 1
 _Read: TypeAlias = Callable[[object], object]
 
 _BEYOND: Final = 1 << 63
+_LAST_TERM: Final = 1 << 31
+"""It is the upper half of zxids."""
 _CLUSTER: Final = 16
 """Bytes of a cluster's id."""
 
@@ -109,8 +111,8 @@ def _pack_own(append: Append) -> bytes:
 def _append(values: list[object]) -> Message:
     if len(values) != 7:
         raise Malformed("not a message: an append of another length")
-    numbers = [_number(value) for value in values[1:6]]
-    term, round_, commit, prev, prev_term = numbers
+    term = _term(values[1])
+    round_, commit, prev, prev_term = [_number(value) for value in values[2:6]]
     index, before = prev, prev_term
     entries = []
     for value in cast(list[object], values[0]):
@@ -132,6 +134,13 @@ def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < _BEYOND:
         raise Malformed(f"no number: {type(value).__name__}")
     return value
+
+
+def _term(value: object) -> int:
+    term = _number(value)
+    if term >= _LAST_TERM:
+        raise Malformed(f"no term: {term}")
+    return term
 
 
 def _flag(value: object) -> bool:
@@ -166,8 +175,16 @@ _KINDS: Final[tuple[type[Message], ...]] = (
     Install,
 )
 """By number, from 1 on."""
-_OTHERS: Final[dict[str, _Read]] = {"reset": _flag, "success": _flag, "txns": _txns, "cluster": _cluster}
-"""Fields that are no numbers."""
+_OTHERS: Final[dict[str, _Read]] = {
+    "term": _term,
+    "last_term": _term,
+    "entry_term": _term,
+    "reset": _flag,
+    "success": _flag,
+    "txns": _txns,
+    "cluster": _cluster,
+}
+"""Fields that are more than a number, or none."""
 _NAMES: Final = {one: tuple(field.name for field in fields(one)) for one in _KINDS}
 _PACK: Final = {one: (kind, _NAMES[one]) for kind, one in enumerate(_KINDS, 1)}
 _UNPACK: Final[dict[int, tuple[Callable[..., Message], tuple[_Read, ...]]]] = {

@@ -17,6 +17,7 @@ from znoded.consensus.raft.wire import Packer, decode, encode
 
 MOST = (1 << 63) - 1
 NUMBERS = st.integers(0, MOST)
+TERMS = st.integers(0, (1 << 31) - 1)
 CLUSTERS = st.binary(min_size=16, max_size=16)
 TXNS = st.lists(st.binary(max_size=40), min_size=1, max_size=4).map(tuple)
 COMMANDS = st.one_of(
@@ -29,7 +30,7 @@ ID = bytes(range(16))
 @st.composite
 def appends(draw: st.DrawFn) -> m.Append:
     commands = draw(st.lists(COMMANDS, max_size=4))
-    prev_term, *terms, term = sorted(draw(st.tuples(*[NUMBERS] * (len(commands) + 2))))
+    prev_term, *terms, term = sorted(draw(st.tuples(*[TERMS] * (len(commands) + 2))))
     prev = draw(st.integers(0, MOST - len(commands)))
     entries = tuple(
         (command, prev + at, of) for at, (command, of) in enumerate(zip(commands, terms, strict=True), 1)
@@ -39,13 +40,17 @@ def appends(draw: st.DrawFn) -> m.Append:
 
 MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     appends(),
-    st.builds(m.Next, NUMBERS, NUMBERS, NUMBERS, st.booleans(), st.booleans()),
-    st.builds(m.AskVote, NUMBERS, NUMBERS, NUMBERS),
+    st.builds(m.Next, TERMS, NUMBERS, NUMBERS, st.booleans(), st.booleans()),
+    st.builds(m.AskVote, TERMS, NUMBERS, TERMS),
     st.builds(m.Forward, NUMBERS, NUMBERS, TXNS),
     st.builds(m.Refused, NUMBERS, NUMBERS, NUMBERS),
-    st.builds(m.Install, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, CLUSTERS),
-    *(st.builds(one, NUMBERS) for one in (m.Vote, m.TimeoutNow, m.AskBarrier)),
-    *(st.builds(one, NUMBERS, NUMBERS) for one in (m.Barrier, m.Confirm, m.Confirmed)),
+    st.builds(m.Install, TERMS, NUMBERS, NUMBERS, NUMBERS, TERMS, CLUSTERS),
+    st.builds(m.Vote, TERMS),
+    st.builds(m.TimeoutNow, TERMS),
+    st.builds(m.AskBarrier, NUMBERS),
+    st.builds(m.Barrier, NUMBERS, NUMBERS),
+    st.builds(m.Confirm, TERMS, NUMBERS),
+    st.builds(m.Confirmed, TERMS, NUMBERS),
 )
 
 
@@ -118,7 +123,9 @@ WRONG: list[tuple[str, list[Any]]] = [
     ("a truth for a number", [3, True]),
     ("a number for a truth", [1, 5, 1, 2, 0, 1]),
     ("a number below 0", [3, -1]),
-    ("a number beyond 63 bits", [3, 1 << 63]),
+    ("a number beyond 63 bits", [7, 1 << 63]),
+    ("a term beyond 31 bits", [3, 1 << 31]),
+    ("a term to append in beyond 31 bits", [[], 1 << 31, 1, 1, 7, 3, ID]),
     ("a number too many", [3, 1, 2]),
     ("a number missing", [2, 1, 2]),
     ("text", [3, "1"]),
