@@ -95,6 +95,10 @@ class Meter(Protocol):
         """From then until a majority had them."""
         ...
 
+    def passed(self, seconds: float) -> None:
+        """A batch that was proposed on this server, from then until it was applied here."""
+        ...
+
 
 class Snapshot(Protocol):
     """A state of the replica, as bytes that another replica's restore() takes. zxid: the last

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Protocol
 
-from .contract import Waiter
+from .contract import Meter, Waiter
 
 
 class Orders(Protocol):
     """Whatever puts in order what is proposed here; its numbers are its own, and none comes twice."""
 
     def propose(self, txns: list[bytes]) -> Sequence[int]:
-        """The numbers of these."""
+        """The numbers of these, in rising order."""
         ...
 
     def barrier(self) -> int:
@@ -24,13 +25,17 @@ class Orders(Protocol):
 class Waiters:
     """Each waits in one place: for its turn with what orders, then by its number there, then by zxid."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._proposals: list[tuple[bytes, Waiter]] = []
         self._asking: list[Waiter] = []
         self._numbered: dict[int, Waiter] = {}
         """Proposals that have no zxid yet, and barriers."""
         self._ordered: dict[int, Waiter] = {}
         self._barriers: deque[tuple[int, Waiter]] = deque()
+        self._handed: deque[tuple[int, float]] = deque()
+        self._timed: deque[tuple[int, float]] = deque()
+        """(last number of a batch, then its zxid; when the batch had its turn)."""
 
     def propose(self, txn: bytes, waiter: Waiter) -> None:
         """Into the next batch."""
@@ -46,6 +51,7 @@ class Waiters:
             batch, self._proposals = self._proposals, []
             numbers = orders.propose([txn for txn, _ in batch])
             self._numbered.update(zip(numbers, (waiter for _, waiter in batch), strict=True))
+            self._handed.append((numbers[-1], monotonic()))
         if self._asking:
             asking, self._asking = self._asking, []
             for waiter in asking:
@@ -57,6 +63,10 @@ class Waiters:
             waiter = self._numbered.pop(number, None)
             if waiter is not None:
                 self._ordered[zxid] = waiter
+            while self._handed and self._handed[0][0] <= number:
+                last, began = self._handed.popleft()
+                if last == number:  # else it was refused
+                    self._timed.append((zxid, began))
 
     def placed(self, barriers: Sequence[tuple[int, int]]) -> None:
         """(number, zxid) of barriers: each is passed once that is applied."""
@@ -75,6 +85,8 @@ class Waiters:
 
     def reached(self, applied: int) -> list[Waiter]:
         """Those whose barriers are passed; they wait no more."""
+        while self._timed and self._timed[0][0] <= applied:
+            self._meter.passed(monotonic() - self._timed.popleft()[1])
         passed = []
         while self._barriers and self._barriers[0][0] <= applied:
             passed.append(self._barriers.popleft()[1])
@@ -94,4 +106,6 @@ class Waiters:
         self._barriers.clear()
         self._proposals.clear()
         self._asking.clear()
+        self._handed.clear()
+        self._timed.clear()
         return dropped

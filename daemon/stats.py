@@ -114,6 +114,8 @@ class Stats:
         self.sync_latency = Histogram()
         self.quorum_latency = Histogram()
         """Of batches, from the leader's proposal until a majority has them."""
+        self.proposal_latency = Histogram()
+        """Of batches proposed on this server, from then until they are applied here."""
         self._latency, self._op, self._dialect = Histogram(), 0, ""
         self._reply_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
         self.reset(())
@@ -127,6 +129,7 @@ class Stats:
         self.syncs = Summary()
         self.elections = Summary()
         self.agreements = Summary()
+        self.proposals = Summary()
         self.proposal_sizes: tuple[int, int, int] = (NO_SIZE, NO_SIZE, NO_SIZE)
         """The last, smallest and largest transaction's bytes while this server led; NO_SIZE before."""
         self.slow_syncs = 0
@@ -160,6 +163,11 @@ class Stats:
         """A majority had a batch of them after so long."""
         self.quorum_latency.add(seconds)
         self.agreements.add(int(seconds * 1000))
+
+    def passed(self, seconds: float) -> None:
+        """A batch of this server's clients was applied after so long."""
+        self.proposal_latency.add(seconds)
+        self.proposals.add(int(seconds * 1000))
 
     def answered(self, dialect: str, op: int, seconds: float, times: int) -> None:
         """So many requests of an operation, of one connection, took so long."""

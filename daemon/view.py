@@ -91,6 +91,7 @@ class View:
             pending_syncs=status.pending_syncs,
             proposal_sizes=stats.proposal_sizes,
             quorum_latency=stats.quorum_latency,
+            proposal_latency=stats.proposal_latency,
         )
 
     @property
@@ -220,7 +221,11 @@ class View:
         stats = self._server.stats
         summaries = {"readlatency": stats.reads, "updatelatency": stats.updates, "fsynctime": stats.syncs}
         if self._members:
-            summaries |= {"election_time": stats.elections, "quorum_ack_latency": stats.agreements}
+            summaries |= {
+                "election_time": stats.elections,
+                "proposal_latency": stats.proposals,
+                "quorum_ack_latency": stats.agreements,
+            }
         return summaries
 
     @property

@@ -89,6 +89,8 @@ class Ensemble:
     """The last, smallest and largest transaction's bytes; -1 before the first."""
     quorum_latency: Histogram
     """From a leader's proposal until a majority has it."""
+    proposal_latency: Histogram
+    """From a proposal by this server until it is applied here."""
 
     @property
     def leads(self) -> bool:

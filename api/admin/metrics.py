@@ -203,6 +203,11 @@ def _ensemble(ensemble: Ensemble, server: ServerView) -> Iterator[Metric]:
     agreed = HistogramMetricFamily("znoded_quorum_ack_seconds", "From proposal to majority", labels=())
     _add(agreed, (), ensemble.quorum_latency)
     yield agreed
+    passed = HistogramMetricFamily(
+        "znoded_proposal_seconds", "From proposal here to being applied here", labels=()
+    )
+    _add(passed, (), ensemble.proposal_latency)
+    yield passed
     if ensemble.leads:
         yield from _learners(ensemble)
 

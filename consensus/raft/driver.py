@@ -77,7 +77,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         identity = Identity(ensemble.me, "raft", ensemble.secret, self._own_cluster)
         self.channel = Channel(identity, ensemble.addresses, self)
-        self.waiters = Waiters()
+        self.waiters = Waiters(meter)
         self.service = Service(replica, meter, self.waiters)
         self.delivery = Delivery(replica, self.waiters)
         self.reads = Reads(ensemble.me, sorted(ensemble.voters), self._send)

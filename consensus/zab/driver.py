@@ -55,7 +55,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         identity = Identity(ensemble.me, "zab", ensemble.secret, self._cluster)
         self.channel = Channel(identity, ensemble.addresses, self)
-        self.waiters = Waiters()
+        self.waiters = Waiters(meter)
         self.service = Service(replica, meter, self.waiters)
         self.delivery = Delivery(replica, self.waiters)
         self._reader = Reader(txn_log)

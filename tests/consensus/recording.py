@@ -111,6 +111,8 @@ class Deaf:
 
     def agreed(self, seconds: float) -> None: ...
 
+    def passed(self, seconds: float) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -15,7 +15,7 @@ from znoded.consensus.waiters import Waiters
 from znoded.storage.log import Log
 
 from ..daemons import free_port
-from .recording import KINDS, Recording, open_log
+from .recording import KINDS, Deaf, Recording, open_log
 
 Look: TypeAlias = Callable[[], None]
 SLICE = 2048
@@ -39,7 +39,7 @@ def replica(log: Log) -> Recording:
 
 @pytest.fixture
 def delivery(replica: Recording) -> Delivery:
-    return Delivery(replica, Waiters())
+    return Delivery(replica, Waiters(Deaf()))
 
 
 def test_a_long_tail_is_delivered_in_slices(delivery: Delivery, replica: Recording) -> None:

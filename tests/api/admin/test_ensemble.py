@@ -60,6 +60,7 @@ def leader(tmp_path: Path) -> FakeServer:
         pending_syncs=2,
         proposal_sizes=(80, 47, 900),
         quorum_latency=FakeHistogram((3, 2, 1), 4.5),
+        proposal_latency=FakeHistogram((3, 2, 1), 4.5),
     )
     return server
 
@@ -207,8 +208,9 @@ class TestMetrics:
         assert values(leader, "znoded_elections") == {(): 2}
         assert values(leader, "znoded_leaderless_seconds") == {(): 1}
 
-    def test_how_long_a_majority_takes(self, leader: FakeServer) -> None:
-        assert values(leader, "znoded_quorum_ack_seconds") == {
+    @pytest.mark.parametrize("name", ["quorum_ack", "proposal"])
+    def test_how_long_a_majority_takes(self, leader: FakeServer, name: str) -> None:
+        assert values(leader, f"znoded_{name}_seconds") == {
             ("0.001",): 3,
             ("1.0",): 5,
             ("+Inf",): 6,
