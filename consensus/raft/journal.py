@@ -180,22 +180,19 @@ class Journal:
         """Let go of what is delivered and on disk, once it is much."""
         if self._size <= _KEPT:
             return
-        at = excess = 0
-        while (
-            at < len(self._entries) and self._entries[at][1] <= delivered and self._size - excess > _KEPT // 2
-        ):
-            excess += len(self._entries[at][0])
-            at += 1
-        if at:
-            _, index, term = self._entries[at - 1]
-            self._before = Place(index, term, self._keys[at - 1])
-            del self._entries[:at], self._keys[:at]
-            self._size -= excess
+        count = excess = 0
+        for command, index, _ in self._entries:
+            if index > delivered or self._size - excess <= _KEPT // 2:
+                break
+            excess += len(command)
+            count += 1
+        self._drop(count)
 
     def begin_at(self, zxid: int) -> None:
-        """What lies before may go, for all that this server's peers need of it; not what is in memory."""
+        """What lies before may go, for all that this server's peers need of it; all of it is delivered."""
         if self.base.key < zxid:
-            self.base = self.place(min(zxid, self._before.key))
+            self.base = self.place(zxid)
+            self._drop(self.base.index - self._before.index)
 
     def begin(self, base: Base) -> None:
         """The log is empty, and goes on there."""
@@ -205,6 +202,14 @@ class Journal:
         self._load(self.base)
 
     # inside
+
+    def _drop(self, count: int) -> None:
+        """The first of those in memory."""
+        if count > 0:
+            _, index, term = self._entries[count - 1]
+            self._before = Place(index, term, self._keys[count - 1])
+            self._size -= sum([len(command) for command, _, _ in self._entries[:count]])
+            del self._entries[:count], self._keys[:count]
 
     def _agree_with_state(self, applied: int) -> None:
         """After a crash the state may be a snapshot behind which the log was not begun yet: what this server
