@@ -445,6 +445,7 @@ class Driver:
         if self._spooling is None:
             raft.tick()
             self._lead()
+            self.peers.flush()
         if journal.durable < journal.last.index:
             self._committer.kick()
         self._deliver()

@@ -301,6 +301,9 @@ class Journal:
         zxid = min(zxid, self._log.durable_zxid)
         if zxid <= self.base.key:
             return self.base
+        if zxid + 1 in self._log.starts and zxid < self._log.durable_zxid:
+            # Not read from the segment's other end.
+            return Place(self._index_behind(zxid) - 1, zxid >> 32, zxid)
         key, payload = next(self._log.read(zxid - 1))
         if key == zxid:
             return Place(_index(payload), key >> 32, key)

@@ -51,6 +51,8 @@ class Link:
         self.size = 0
         """Bytes under way."""
         self.paused = False
+        self.notice: Append | None = None
+        """That is to go to it, without entries."""
         self.lags = False
         """It is to get a snapshot, or is getting one."""
         self.matched = 0
@@ -100,6 +102,7 @@ class Peers:
         """What was under way, and who waited for what, belongs to a leadership that is over."""
         self.laggards.clear()
         for link in self.links.values():
+            link.notice = None
             link.paused = link.lags = False
             link.under_way.clear()
             link.size = link.matched = 0
@@ -122,14 +125,24 @@ class Peers:
         self._round += 1
         commit = min(commit, self._journal.durable)
         whole = Append(term, self._round, commit, prev, prev_term, tuple(entries), self._cluster())
-        if entries:
-            size = sum([len(command) for command, _, _ in entries])
-            link.under_way.append((prev + len(entries), size))
-            link.size += size
-            if link.size > _WINDOW:
-                link.paused = True
-                self._raft.down(peer)
+        if not entries:
+            link.notice = whole
+            return
+        link.notice = None
+        size = sum([len(command) for command, _, _ in entries])
+        link.under_way.append((prev + len(entries), size))
+        link.size += size
+        if link.size > _WINDOW:
+            link.paused = True
+            self._raft.down(peer)
         self._send(peer, whole)
+
+    def flush(self) -> None:
+        """After a tick: send what tells of no entries, unless an append that does has said as much since."""
+        for peer, link in self.links.items():
+            if link.notice is not None:
+                self._send(peer, link.notice)
+                link.notice = None
 
     def answer(self, peer: int, next: int, reset: bool, success: bool) -> None:
         """A Next to a peer, once it is true."""

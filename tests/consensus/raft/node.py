@@ -350,6 +350,7 @@ class Node:
         if self.spooling is None:
             raft.tick()
             self._lead()
+            self.peers.flush()
         self._deliver()
         self.reads.begin()
         self._place(self.reads.own)
