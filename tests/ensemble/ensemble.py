@@ -30,6 +30,11 @@ SYNC_LIMIT: Final = 1.0
 Address: TypeAlias = tuple[str, int]
 
 
+def over(backend: str) -> str:
+    """The same, with a backend named."""
+    return f"{SETTINGS}consensus={backend}\n"
+
+
 class Found(NamedTuple):
     """A znode as one server shows it."""
 

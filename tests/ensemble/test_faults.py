@@ -12,7 +12,7 @@ import pytest
 
 from ..daemons import until
 from ..zookeeper.raw import Closed, Op, Reader, Reply, blob, bool_, int_, text
-from .ensemble import SYNC_LIMIT, Ensemble, asked, connected, serving, word
+from .ensemble import SYNC_LIMIT, Ensemble, asked, connected, over, serving, word
 from .load import OPEN, Load
 
 CLIENTS = 5
@@ -39,8 +39,8 @@ ordered_by, process.ordered_by = process.ordered_by, Hasty
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ensemble]:
-    with serving(Ensemble(tmp_path_factory.mktemp("ensemble"))) as ensemble:
+def shared(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[Ensemble]:
+    with serving(Ensemble(tmp_path_factory.mktemp("ensemble"), settings=over(backend))) as ensemble:
         yield ensemble
 
 

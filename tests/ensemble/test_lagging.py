@@ -12,7 +12,7 @@ import pytest
 
 from ..daemons import Daemon, until
 from ..zookeeper.raw import Op, blob, int_, text
-from .ensemble import SETTINGS, Ensemble, asked, connected
+from .ensemble import Ensemble, asked, connected, over
 from .load import OPEN, Load
 
 BEFORE = """
@@ -20,7 +20,7 @@ import os, signal, time
 from errno import ENOSPC
 from pathlib import Path
 from znoded.consensus import rebuild, transfer
-from znoded.consensus.zab import driver
+from znoded.consensus.{backend} import driver
 from znoded.daemon import flusher, refill
 from znoded.storage import engine, log
 
@@ -86,14 +86,14 @@ MOMENTS = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Path:
     """Where a file says that a server shall die."""
     return tmp_path_factory.mktemp("lagging")
 
 
 @pytest.fixture(scope="module")
-def shared(folder: Path) -> Iterator[Ensemble]:
-    with running(folder) as ensemble:
+def shared(folder: Path, backend: str) -> Iterator[Ensemble]:
+    with running(folder, backend) as ensemble:
         yield ensemble
 
 
@@ -105,8 +105,9 @@ def ensemble(shared: Ensemble) -> Ensemble:
 
 
 @contextmanager
-def running(folder: Path, observers: int = 0, settings: str = "") -> Iterator[Ensemble]:
-    ensemble = Ensemble(folder, 3, observers, SETTINGS + settings, BEFORE.format(folder=str(folder)))
+def running(folder: Path, backend: str, observers: int = 0, settings: str = "") -> Iterator[Ensemble]:
+    before = BEFORE.format(folder=str(folder), backend=backend)
+    ensemble = Ensemble(folder, 3, observers, over(backend) + settings, before)
     try:
         ensemble.start()
         yield ensemble
@@ -145,13 +146,15 @@ def assert_joined(ensemble: Ensemble, server: Daemon) -> None:
     """It holds what the others hold, and nothing is left of the way there."""
     ensemble.until_all_serve()
     ensemble.assert_same_trees()
-    assert not list((server.data / "zab").glob("incoming*"))
+    assert not list(server.data.glob("*/incoming*"))
     assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize("engine", ["lmdb", "sqlite"])
-def test_a_server_that_was_away_for_long_is_sent_a_snapshot(tmp_path: Path, engine: str) -> None:
-    with running(tmp_path, settings=f"storage={engine}") as ensemble:
+def test_a_server_that_was_away_for_long_is_sent_a_snapshot(
+    tmp_path: Path, backend: str, engine: str
+) -> None:
+    with running(tmp_path, backend, settings=f"storage={engine}") as ensemble:
         server = ensemble.servers[left_behind(ensemble)]
         server.launch()
         assert_joined(ensemble, server)
@@ -187,8 +190,8 @@ def test_one_with_a_new_disk_that_is_killed_meanwhile_starts_and_joins(
     assert_joined(ensemble, server)
 
 
-def test_several_at_once_under_load(tmp_path: Path) -> None:
-    with running(tmp_path, observers=2) as ensemble:
+def test_several_at_once_under_load(tmp_path: Path, backend: str) -> None:
+    with running(tmp_path, backend, observers=2) as ensemble:
         load = Load("/load", ensemble, 3)
         try:
             left_behind(ensemble)

@@ -11,7 +11,7 @@ from kazoo.exceptions import NotReadOnlyCallError
 
 from ..daemons import until
 from ..zookeeper.raw import Closed, Op, blob, int_, text
-from .ensemble import SETTINGS, Ensemble, asked, connected, word
+from .ensemble import Ensemble, asked, connected, over, word
 from .load import OPEN, Load
 from .network import Network, to_and_from
 
@@ -21,16 +21,17 @@ Break: TypeAlias = Callable[[Network, int, list[int]], None]
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
+def network(backend: str) -> Iterator[Network]:
     made = Network()
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Iterator[Ensemble]:
+def shared(tmp_path_factory: pytest.TempPathFactory, network: Network, backend: str) -> Iterator[Ensemble]:
     folder = tmp_path_factory.mktemp("partitions")
-    ensemble = Ensemble(folder, settings=f"{SETTINGS}readonlymode.enabled=true\n", network=network)
+    settings = f"{over(backend)}readonlymode.enabled=true\n"
+    ensemble = Ensemble(folder, settings=settings, network=network)
     try:
         ensemble.start()
         yield ensemble
