@@ -22,6 +22,7 @@ from ..rebuild import Rebuild
 from ..service import NOBODY, Service, Standing
 from ..transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
 from ..waiters import Waiters
+from .canvass import Support
 from .command import Malformed, records_of, unpack
 from .journal import Journal
 from .keeper import Base, Keeper
@@ -31,6 +32,7 @@ from .messages import (
     AskBarrier,
     AskVote,
     Barrier,
+    Canvass,
     Confirm,
     Confirmed,
     Forward,
@@ -38,6 +40,7 @@ from .messages import (
     Message,
     Next,
     Refused,
+    Supported,
     TimeoutNow,
     Vote,
 )
@@ -50,10 +53,12 @@ _RETRY: Final = 5.0
 """Seconds until a server that has no room for its log, or for a snapshot, tries to take part again."""
 _PATIENT: Final = 1 << 30
 """Bytes that the log may have for the sake of servers that follow, but slower than others write."""
-_GREETING: Final = 0.15
-"""Seconds in which a leader gives a sign of life to one who has come, and then some."""
 _LAST: Final = (1 << 32) - (1 << 24)
 """So many transactions a term may have, before the largest batch that there may be."""
+
+_NEVER: Final = float("-inf")
+_SIGN: Final = 0
+"""The number of a follower's own barriers."""
 
 TO_LEADER: Final = 2
 """The channel's kind of what a replica says to its leader's."""
@@ -81,11 +86,16 @@ class Driver:
         self.service = Service(replica, meter, self.waiters)
         self.delivery = Delivery(replica, self.waiters)
         self.reads = Reads(ensemble.me, sorted(ensemble.voters), self._send)
+        self._support = Support(ensemble.me, sorted(ensemble.voters), self._send)
         self._packer = Packer()
         self._outgoing = Outgoing(self.channel, self._snapshot_sent)
         self._incoming = Incoming(ensemble.directory)
         self._spooling: int | None = None
         """Who sends this server a snapshot; it stands for no election meanwhile."""
+        self._heard = 0.0
+        """When the leader's last sign of life came."""
+        self._asked = self._answered = _NEVER
+        """When this follower last asked its leader for a barrier of its own, and did so with an answer."""
         self._spooled = 0.0
         """When the last of it came."""
         self._held: list[tuple[int, Message]] | None = None
@@ -147,16 +157,12 @@ class Driver:
         """Somebody to agree with."""
         self.peers.connected(peer)
         self.reads.repeat()
-        if self.raft.leads:
-            self._report()
-        else:
-            # Whoever was alone for long would stand for election before it hears that there is a leader.
-            self._later(_GREETING, self._report)
+        self._report()
         self.stir()
 
     def disconnected(self, peer: int) -> None:
         """Whatever was under way is lost."""
-        leader, term = self.raft.leader, self.raft.term
+        leader = self.raft.leader
         self.peers.disconnected(peer)
         self.raft.down(peer)
         self._report()
@@ -167,7 +173,7 @@ class Driver:
             self._held = [held for held in self._held if held[0] != peer]
         if peer == leader and not self._failed:
             # One after the other: the first to ask is likely to have won before the next one does.
-            self._later(0.01 * self._rank(), lambda: self._campaign(peer, term))
+            self._later(0.01 * self._rank(), self._canvass)
         self._work()
 
     def received(self, peer: int, kind: int, payload: bytes) -> None:
@@ -197,7 +203,12 @@ class Driver:
                 self._append(peer, message)
             case Next():
                 self.peers.answered(peer, message)
-            case AskVote() | Vote() | TimeoutNow():
+            case AskVote() | Vote():
+                self.raft.hear(peer, message)
+            case TimeoutNow():
+                if peer == self.raft.leader:
+                    self._support.granted(self._loop.time())
+                    self._report()
                 self.raft.hear(peer, message)
             case Forward():
                 self._lead()
@@ -207,6 +218,8 @@ class Driver:
             case AskBarrier(number):
                 if self._leads_still():
                     self.reads.ask(self.raft.term, self._committed_key(), peer, number)
+            case Barrier(number, _) if number == _SIGN:
+                self._answered = self._asked
             case Barrier(number, zxid):
                 self.waiters.placed([(number, zxid)])
             case Confirm(term, round):
@@ -216,10 +229,19 @@ class Driver:
                 self.reads.confirmed(peer, message)
             case Install():
                 self._install(peer, message)
+            case Canvass(round, last, last_term):
+                end = self.journal.last
+                if not self._led() and (last_term, last) >= (end.term, end.index):
+                    self._send(peer, Supported(round))
+            case Supported(round):
+                if not self._led() and self._support.answered(peer, round, self._loop.time()):
+                    self._report()
+                    self.raft.campaign()
         self.stir()
 
     def _append(self, peer: int, append: Append) -> None:
         if append.term >= self.raft.term and peer in self._ensemble.voters:
+            self._heard = self._loop.time()
             if self._spooling is not None:
                 self._end_spooling()  # somebody else leads, or has the log after all
             self._adopt(append.cluster)
@@ -276,9 +298,9 @@ class Driver:
         return sum(voter > self._ensemble.me for voter in self._ensemble.voters)
 
     def _report(self) -> None:
-        """To the library: it stands for election as soon as anybody is there, where a majority is needed."""
+        """To the library who is there: with anybody there, it stands for election when its time is up."""
         voters = self._ensemble.voters
-        enough = self._majority_near() or self.raft.leads
+        enough = self.raft.leads or self._support.stands(self._loop.time())
         for peer, link in self.peers.links.items():
             if (enough or peer not in voters) and not link.lags and not link.paused:
                 self.raft.up(peer)
@@ -290,15 +312,30 @@ class Driver:
         near = len(voters & self.peers.links.keys()) + (self._ensemble.me in voters)
         return 2 * near > len(voters)
 
-    def _campaign(self, leader: int, term: int) -> None:
+    def _led(self) -> bool:
+        """Whether there is a leader, and not a silent one."""
+        if self.raft.leads:
+            return self._majority_near()
+        silent = self._loop.time() - self._heard
+        return self.leader is not None and silent < self._ensemble.sync_limit / 2
+
+    def _follows(self) -> bool:
+        """Whether this server and its leader hear each other, and the leader a majority."""
+        now, limit = self._loop.time(), self._ensemble.sync_limit
+        leader = self.leader
+        if leader is None or now - self._heard > limit:
+            return False
+        if now - self._asked > limit / 8:
+            self._asked = now
+            self._send(leader, AskBarrier(_SIGN))
+        return now - self._answered < limit
+
+    def _canvass(self) -> None:
+        """Ask who would vote for this server, if it may stand for election."""
         raft = self.raft
-        gone = (raft.leader, raft.term) == (leader, term) and leader not in self.peers.links
-        if gone and self._held is None and not self._failed:
-            try:
-                raft.campaign()
-            except Exception as error:
-                self._fail(error)
-            self.stir()
+        voter = self._ensemble.me in self._ensemble.voters
+        if voter and not raft.leads and not self._led() and self._spooling is None and not self._failed:
+            self._support.ask(self.journal.last.index, self.journal.last.term)
 
     def _added(self, command: bytes, key: int) -> None:
         """To the log, by the library."""
@@ -346,6 +383,8 @@ class Driver:
         if self._spooling is not None and self._loop.time() - self._spooled > self._ensemble.sync_limit:
             self._end_spooling()
         self._let_go_of_log()
+        self._canvass()
+        self._report()
         self.stir()
 
     def _let_go_of_log(self) -> None:
@@ -469,6 +508,9 @@ class Driver:
                 self._end_leading()
             self._term = raft.term
             proposals.leader = leader
+            self._asked = self._answered = _NEVER
+            if leader is not None:
+                self._support.end()
             self.service.end("the leader has changed" if leader is not None else NOBODY)
             self._report()
         elif raft.leads and self.journal.last.key & 0xFFFF_FFFF > _LAST:
@@ -501,9 +543,9 @@ class Driver:
         else:
             self._delivered = committed
         journal.forget(self._delivered)
+        serving = self._spooling is None and journal.term_at(committed) == raft.term
+        serving = serving and (self._majority_near() if raft.leads else self._follows())
         leader = self.leader
-        near = self._majority_near() if raft.leads else leader is not None
-        serving = near and self._spooling is None and journal.term_at(committed) == raft.term
         self.service.follow(
             Standing(serving, raft.leads, raft.term, leader, key, NOBODY), self.delivery.reached
         )

@@ -115,6 +115,22 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Canvass:
+    """The sender has lost its leader; where its log ends. Who has none either would vote for it?"""
+
+    round: int
+    last: int
+    last_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """The sender would, as of that round."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class Install:
     """The state as of zxid has been sent aside, and replaces what the receiver has; the log goes on behind
     the entry of that key, index and term, the last one that is wholly in it."""
@@ -140,4 +156,6 @@ Message: TypeAlias = (
     | Confirm
     | Confirmed
     | Install
+    | Canvass
+    | Supported
 )

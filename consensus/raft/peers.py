@@ -168,6 +168,11 @@ class Peers:
         if link is not None and not link.lags:
             link.lags = True
             self.laggards.append(peer)
+            # Else it might never have heard who sends it a snapshot.
+            self._round += 1
+            last = self._journal.last
+            sign = Append(self._raft.term, self._round, 0, last.index, last.term, (), self._cluster())
+            self._send(peer, sign)
 
     def placed(self, number: int, index: int, term: int) -> None:
         """A command is in the log."""

@@ -20,6 +20,7 @@ from .messages import (
     AskBarrier,
     AskVote,
     Barrier,
+    Canvass,
     Confirm,
     Confirmed,
     Entry,
@@ -28,6 +29,7 @@ from .messages import (
     Message,
     Next,
     Refused,
+    Supported,
     TimeoutNow,
     Vote,
 )
@@ -173,6 +175,8 @@ _KINDS: Final[tuple[type[Message], ...]] = (
     Confirm,
     Confirmed,
     Install,
+    Canvass,
+    Supported,
 )
 """By number, from 1 on."""
 _OTHERS: Final[dict[str, _Read]] = {

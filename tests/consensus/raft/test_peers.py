@@ -222,6 +222,8 @@ class TestLeading:
         desk.peers.lags(PEER)
         desk.peers.lags(PEER)
         assert desk.peers.laggards == [PEER]
+        # So that it knows who leads.
+        assert desk.take() == [Append(TERM, 1, 0, 2, TERM, (), CLUSTER)]
         desk.answer(3)
         assert desk.raft.ups == [PEER]
 

@@ -51,6 +51,8 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     st.builds(m.Barrier, NUMBERS, NUMBERS),
     st.builds(m.Confirm, TERMS, NUMBERS),
     st.builds(m.Confirmed, TERMS, NUMBERS),
+    st.builds(m.Canvass, NUMBERS, NUMBERS, TERMS),
+    st.builds(m.Supported, NUMBERS),
 )
 
 
