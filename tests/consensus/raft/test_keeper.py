@@ -38,7 +38,7 @@ def test_every_flipped_bit_and_every_cut_is_found(path: Path) -> None:
     flipped = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
     for changed in (*flipped, *[whole[:length] for length in range(len(whole))], whole + bytes(32)):
         path.write_bytes(changed)
-        with pytest.raises(PromisesDamaged, match="is damaged: remove this server's data"):
+        with pytest.raises(PromisesDamaged, match="is damaged: empty this server's directories"):
             Keeper(path)
 
 
