@@ -69,7 +69,7 @@ class Log:
     time and not during the last four. drop and readers may run on any.
 
     last_zxid: the last record appended. durable_zxid: the last one on disk. Both are 0 at first.
-    needed: drop() leaves what lies beyond that zxid.
+    needed: drop() leaves what lies beyond that zxid. unwanted: what comes before that one it was to delete.
     first_zxid: no record before it is held, and every one from it on. size: bytes of log held.
     Since it was opened: written, bytes made durable; cut, bytes of torn tail that were cut then.
     """
@@ -86,6 +86,7 @@ class Log:
         self.cut = 0
         self.written = 0
         self.needed = sys.maxsize
+        self.unwanted = 0
         self.last_zxid = self.durable_zxid = 0
         make_directory(directory)
         for left in directory.glob("log.*" + _NEW):
@@ -206,6 +207,7 @@ class Log:
 
     def drop(self, before: int) -> None:
         """Delete the segments whose records all come before that zxid; never the last, nor what is needed."""
+        self.unwanted = before
         while len(self._segments) > 1 and self._segments[1].base < min(before, self.needed + 1):
             self._remove(self._segments.pop(0))
 

@@ -268,6 +268,8 @@ class Driver:
         self.journal = journal = Journal(self._log, self._keeper, applied, self._added)
         place = journal.place(applied)
         self._delivered = place.index
+        self._let_go = journal.base.key
+        """What of the log others may do without."""
         tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self.delivery.begin([record for record in tail if record[0] > applied])
         self.proposals = Proposals(ensemble.me, int.from_bytes(os.urandom(6)), self._send)
@@ -391,12 +393,14 @@ class Driver:
         # Of what one who lags far lacks, the state is the shorter account, and the quicker one
         # (ZooKeeper's snapshotSizeFactor); but nobody is sent an older state than may be cut from it.
         journal = self.journal
-        zxid = min(self._log.reach(self._replica.size // 3), self._replica.applied_zxid)
+        zxid = max(self._log.reach(self._replica.size // 3), self._log.unwanted - 1)
+        zxid = min(zxid, self._replica.applied_zxid)
         since = self._outgoing.since
         if since is not None:
             zxid = min(zxid, since)
-        if zxid > journal.base.key and not (self._log.size < _PATIENT and self._followed_before(zxid)):
+        if zxid > self._let_go and not (self._log.size < _PATIENT and self._followed_before(zxid)):
             journal.begin_at(zxid)
+            self._let_go = zxid
         self._log.needed = journal.base.key
 
     def _followed_before(self, zxid: int) -> bool:
