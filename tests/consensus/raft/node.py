@@ -147,6 +147,8 @@ class Node:
         self, peer: int, term: int, commit: int, prev: int, prev_term: int, entries: Sequence[Entry]
     ) -> None:
         self.peers.append(peer, term, commit, prev, prev_term, entries)
+        # At once, and not after the tick: the more messages, the more that can go wrong.
+        self.peers.flush()
 
     def answer(self, peer: int, next: int, reset: bool, success: bool) -> None:
         self.peers.answer(peer, next, reset, success)
@@ -350,7 +352,6 @@ class Node:
         if self.spooling is None:
             raft.tick()
             self._lead()
-            self.peers.flush()
         self._deliver()
         self.reads.begin()
         self._place(self.reads.own)
