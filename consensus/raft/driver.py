@@ -383,7 +383,8 @@ class Driver:
 
     def _pass_time(self) -> None:
         if self._spooling is not None and self._loop.time() - self._spooled > self._ensemble.sync_limit:
-            self._end_spooling()
+            # With the connection ends what the leader still has under way, and believes to arrive.
+            self.channel.drop(self._spooling)
         self._let_go_of_log()
         self._canvass()
         self._report()

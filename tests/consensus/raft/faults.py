@@ -141,10 +141,6 @@ def _forgotten_promises() -> AbstractContextManager[object]:
     return mock.patch.object(SimKeeper, "save", forget)
 
 
-def _unlearned_term() -> AbstractContextManager[object]:
-    return mock.patch.object(Node, "learn", lambda self, term: None)
-
-
 def _old_leaders_pauses() -> AbstractContextManager[object]:
     return mock.patch.object(Node, "end_leading", lambda self: None)
 
@@ -164,13 +160,12 @@ FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "keep-trim-cap": lambda: _all(_no_keep(), _no_trim(), _no_cap()),
     "round": _no_round,
     "forgotten-promises": _forgotten_promises,
-    "unlearned-term": _unlearned_term,
     "old-leaders-pauses": _old_leaders_pauses,
 }
 """What makes each: it is there within the context."""
 
-RARE: Final = {"cap": 10, "round": 84, "unlearned-term": 1029}
+RARE: Final = {"cap": 82, "old-leaders-pauses": 49, "round": 43}
 """Seeds near which those are found that need several things to go wrong in turn."""
 
 STUCK: Final = frozenset(("old-leaders-pauses", "round"))
-"""Those that break no law, but leave an ensemble that gets nowhere."""
+"""Those that may break no law, but leave an ensemble that gets nowhere."""

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 from znoded.consensus.identity import NO_CLUSTER
+from znoded.consensus.raft.canvass import Support
 from znoded.consensus.raft.command import NO_OP, records_of, unpack
 from znoded.consensus.raft.journal import Journal
 from znoded.consensus.raft.keeper import Base
@@ -25,6 +26,7 @@ from znoded.consensus.raft.messages import (
     AskBarrier,
     AskVote,
     Barrier,
+    Canvass,
     Confirm,
     Confirmed,
     Entry,
@@ -33,6 +35,7 @@ from znoded.consensus.raft.messages import (
     Message,
     Next,
     Refused,
+    Supported,
     TimeoutNow,
     Vote,
 )
@@ -52,6 +55,9 @@ CLOCK: Final = Clock()
 TICK: Final = 0.02
 SYNC: Final = 0.8
 """Seconds; the limit within which servers must hear of each other."""
+_NEVER: Final = float("-inf")
+_SIGN: Final = 0
+"""The number of a follower's own barriers, by which it knows that its leader still leads."""
 _FILES: Final = TemporaryDirectory()
 """For the library's empty file, the same for all."""
 
@@ -110,8 +116,8 @@ class Node:
         self.applied = dict(self.disk.flushed)
         self.spooling: int | None = None
         self._spooled = 0.0
-        self._campaign: tuple[int, int] | None = None
-        self._greeting = 0.0
+        self._heard = 0.0
+        self._asked = self._answered = _NEVER
         CLOCK.now = self.now
         voters, applied = self.world.voters, last(self.applied)
         self.journal = Journal(cast(Log, self.disk.log), self.disk.keeper, applied, self._added)
@@ -121,6 +127,7 @@ class Node:
         self._tail = deque(record for record in tail if record[0] > applied)
         self.proposals = Proposals(self.sid, self.starts << 8 | self.sid, self.carry)
         self.reads = Reads(self.sid, sorted(voters), self.carry)
+        self.support = Support(self.sid, sorted(voters), self.carry)
         self.peers = Peers(self.journal, self.proposals, self._cluster, lambda: self.delivered, self.carry)
         low = 0.16 + 0.1 * sum(voter > self.sid for voter in voters)
         timing = Timing(0.05, (low, low + 0.06), (SYNC / 2, SYNC), SYNC)
@@ -189,16 +196,11 @@ class Node:
         if self.spooling is not None:
             self.carry(self.spooling, Next(self.raft.term, 0, 1, False, False))
             if self.now - self._spooled > SYNC and not self.steps:
-                self._end_spooling()
-        if 0 < self._greeting <= self.now:
-            self._greeting = 0.0
-            self._report()
+                self.world.cut(self.sid, self.spooling)
         if self.steps:
             return
-        if self._campaign is not None:
-            (leader, term), self._campaign = self._campaign, None
-            if (self.raft.leader, self.raft.term) == (leader, term) and leader not in self.peers.links:
-                self.raft.campaign()
+        self._canvass()
+        self._report()
         self.work()
 
     def receive(self, origin: int, message: object) -> None:
@@ -218,10 +220,7 @@ class Node:
         if self.raft is not None:
             self.peers.connected(peer)
             self.reads.repeat()
-            if self.raft.leads:
-                self._report()
-            else:
-                self._greeting = self.now + 0.15
+            self._report()
             self.work()
 
     def disconnected(self, peer: int) -> None:
@@ -229,15 +228,15 @@ class Node:
         self.senders.pop(peer, None)
         if self.raft is None:
             return
-        leader, term = self.raft.leader, self.raft.term
+        leader = self.raft.leader
         self.peers.disconnected(peer)
         self.raft.down(peer)
         self._report()
         if peer == self.spooling and not self.steps:
             self._end_spooling()
         self.held = [held for held in self.held if held[0] != peer]
-        if peer == leader:
-            self._campaign = peer, term
+        if peer == leader and not self.steps:
+            self._canvass()
         self.work()
 
     def sync(self) -> None:
@@ -313,7 +312,12 @@ class Node:
                 self._append(peer, message)
             case Next():
                 self.peers.answered(peer, message)
-            case AskVote() | Vote() | TimeoutNow():
+            case AskVote() | Vote():
+                self.to_library(peer, message)
+            case TimeoutNow():
+                if peer == self.raft.leader:
+                    self.support.granted(self.now)
+                    self._report()
                 self.to_library(peer, message)
             case Forward():
                 self._lead()
@@ -323,6 +327,8 @@ class Node:
             case AskBarrier(number):
                 if self.raft.leads and self.journal.term_at(self.raft.commit) == self.raft.term:
                     self.reads.ask(self.raft.term, self.journal.key_at(self.raft.commit), peer, number)
+            case Barrier(number, _) if number == _SIGN:
+                self._answered = self._asked
             case Barrier(number, zxid):
                 self._place([(number, zxid)])
             case Confirm(term, round_):
@@ -334,6 +340,15 @@ class Node:
                 if peer == self.spooling and message.term >= self.raft.term:
                     self._adopt(message.cluster)
                     self._restore(peer, message)
+
+            case Canvass(round_, last_index, last_term):
+                end = self.journal.last
+                if not self._led() and (last_term, last_index) >= (end.term, end.index):
+                    self.carry(peer, Supported(round_))
+            case Supported(round_):
+                if not self._led() and self.support.answered(peer, round_, self.now):
+                    self._report()
+                    self.raft.campaign()
 
     # what comes of it
 
@@ -378,6 +393,9 @@ class Node:
                 self.end_leading()
             self._term = raft.term
             proposals.leader = leader
+            self._asked = self._answered = _NEVER
+            if leader is not None:
+                self.support.end()
             self._end_service()
             self._report()
 
@@ -392,16 +410,38 @@ class Node:
 
     def _report(self) -> None:
         assert self.raft is not None
-        enough = self._majority_near() or self.raft.leads
+        enough = self.raft.leads or self.support.stands(self.now)
         for peer, link in self.peers.links.items():
             if (enough or peer not in self.world.voters) and not link.lags and not link.paused:
                 self.raft.up(peer)
             elif peer in self.world.voters:
                 self.raft.down(peer)
 
+    def _led(self) -> bool:
+        assert self.raft is not None
+        if self.raft.leads:
+            return self._majority_near()
+        return self._leader() is not None and self.now - self._heard < SYNC / 2
+
+    def _follows(self) -> bool:
+        leader = self._leader()
+        if leader is None or self.now - self._heard > SYNC:
+            return False
+        if self.now - self._asked > SYNC / 8:
+            self._asked = self.now
+            self.carry(leader, AskBarrier(_SIGN))
+        return self.now - self._answered < SYNC
+
+    def _canvass(self) -> None:
+        assert self.raft is not None
+        voter = self.sid in self.world.voters
+        if voter and not self.raft.leads and not self._led() and self.spooling is None:
+            self.support.ask(self.journal.last.index, self.journal.last.term)
+
     def _append(self, peer: int, append: Append) -> None:
         assert self.raft is not None
         if append.term >= self.raft.term and peer in self.world.voters:
+            self._heard = self.now
             if self.spooling is not None:
                 self._end_spooling()
             self._adopt(append.cluster)
@@ -452,8 +492,8 @@ class Node:
         journal.forget(self.delivered)
         while self._passing and self._passing[0][0] <= reached:
             self._passing.pop(0)
-        near = self._majority_near() if raft.leads else self._leader() is not None
-        if not near or self.spooling is not None or journal.term_at(committed) != raft.term:
+        serving = self.spooling is None and journal.term_at(committed) == raft.term
+        if not (serving and (self._majority_near() if raft.leads else self._follows())):
             self._end_service()
         elif not self._served:
             if self._serve_at is None:

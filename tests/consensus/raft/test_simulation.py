@@ -33,4 +33,4 @@ def test_a_planted_fault_is_found(fault: str) -> None:
     with FAULTS[fault](), pytest.raises(AssertionError) as found:
         for seed in range(first := RARE.get(fault, 0), first + 60):
             run(seed)
-    assert isinstance(found.value, NoRest) == (fault in STUCK)
+    assert fault in STUCK or not isinstance(found.value, NoRest), "a law should have been broken before"
