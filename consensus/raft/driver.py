@@ -58,7 +58,7 @@ _LAST: Final = (1 << 32) - (1 << 24)
 
 _NEVER: Final = float("-inf")
 _SIGN: Final = 0
-"""The number of a follower's own barriers."""
+"""The number of a server's own barriers."""
 
 TO_LEADER: Final = 2
 """The channel's kind of what a replica says to its leader's."""
@@ -95,7 +95,8 @@ class Driver:
         self._heard = 0.0
         """When the leader's last sign of life came."""
         self._asked = self._answered = _NEVER
-        """When this follower last asked its leader for a barrier of its own, and did so with an answer."""
+        """When this server last asked its leader, maybe itself, for a barrier of its own, and did so with an
+        answer."""
         self._spooled = 0.0
         """When the last of it came."""
         self._held: list[tuple[int, Message]] | None = None
@@ -321,6 +322,17 @@ class Driver:
         silent = self._loop.time() - self._heard
         return self.leader is not None and silent < self._ensemble.sync_limit / 2
 
+    def _leads(self) -> bool:
+        """Whether a majority is there, and has confirmed of late that it knows of no later leader."""
+        now, limit = self._loop.time(), self._ensemble.sync_limit
+        if not self._majority_near():
+            self._asked = self._answered = _NEVER
+            return False
+        if now - self._asked > limit / 8:
+            self._asked = now
+            self.reads.ask(self.raft.term, self._committed_key(), self._ensemble.me, _SIGN)
+        return now - self._answered < limit
+
     def _follows(self) -> bool:
         """Whether this server and its leader hear each other, and the leader a majority."""
         now, limit = self._loop.time(), self._ensemble.sync_limit
@@ -494,6 +506,9 @@ class Driver:
             self._committer.kick()
         self._deliver()
         self.reads.begin()
+        if any(number == _SIGN for number, _ in self.reads.own):
+            self._answered = self._asked
+            self.stir()
         self.waiters.placed(self.reads.own)
         self.reads.own.clear()
         refused = self.waiters.refused(proposals.refused)
@@ -549,7 +564,7 @@ class Driver:
             self._delivered = committed
         journal.forget(self._delivered)
         serving = self._spooling is None and journal.term_at(committed) == raft.term
-        serving = serving and (self._majority_near() if raft.leads else self._follows())
+        serving = serving and (self._leads() if raft.leads else self._follows())
         leader = self.leader
         self.service.follow(
             Standing(serving, raft.leads, raft.term, leader, key, NOBODY), self.delivery.reached
