@@ -22,21 +22,25 @@ class Support:
         self._others = [voter for voter in voters if voter != me]
         self._send = send
         self._round = 0
-        self._found: set[int] = set()
+        self._led = 0
+        """The last round while there was a leader."""
+        self._found: dict[int, float] = {}
+        """When each last said that it would vote for this server."""
         self._until = 0.0
 
     def ask(self, last: int, last_term: int) -> None:
         """A round; the log of this server ends with that entry."""
         self._round += 1
-        self._found.clear()
         for peer in self._others:
             self._send(peer, Canvass(self._round, last, last_term))
 
     def answered(self, peer: int, round_: int, now: float) -> bool:
         """A peer would vote for this server; whether that makes a majority."""
-        if round_ == self._round and peer in self._others:
-            self._found.add(peer)
-        enough = 2 * (1 + len(self._found)) > 1 + len(self._others)
+        # Whichever round it was of: on a long way the next one begins before the last one's answers come.
+        if round_ > self._led and peer in self._others:
+            self._found[peer] = now
+        found = sum(now - at < _GOOD for at in self._found.values())
+        enough = 2 * (1 + found) > 1 + len(self._others)
         if enough:
             self.granted(now)
         return enough
@@ -52,4 +56,5 @@ class Support:
     def end(self) -> None:
         """There is a leader."""
         self._until = 0.0
+        self._led = self._round
         self._found.clear()
