@@ -46,7 +46,7 @@ from .messages import (
 )
 from .peers import Peers
 from .proposals import Proposals
-from .reads import Reads
+from .reads import SIGN, Reads
 from .wire import CORE, Packer, decode
 
 _RETRY: Final = 5.0
@@ -57,8 +57,6 @@ _LAST: Final = (1 << 32) - (1 << 24)
 """So many transactions a term may have, before the largest batch that there may be."""
 
 _NEVER: Final = float("-inf")
-_SIGN: Final = 0
-"""The number of a server's own barriers."""
 
 TO_LEADER: Final = 2
 """The channel's kind of what a replica says to its leader's."""
@@ -219,7 +217,7 @@ class Driver:
             case AskBarrier(number):
                 if self._leads_still():
                     self.reads.ask(self.raft.term, self._committed_key(), peer, number)
-            case Barrier(number, _) if number == _SIGN:
+            case Barrier(number, _) if number == SIGN:
                 self._answered = self._asked
             case Barrier(number, zxid):
                 self.waiters.placed([(number, zxid)])
@@ -330,7 +328,7 @@ class Driver:
             return False
         if now - self._asked > limit / 8:
             self._asked = now
-            self.reads.ask(self.raft.term, self._committed_key(), self._ensemble.me, _SIGN)
+            self.reads.ask(self.raft.term, self._committed_key(), self._ensemble.me, SIGN)
         return now - self._answered < limit
 
     def _follows(self) -> bool:
@@ -341,7 +339,7 @@ class Driver:
             return False
         if now - self._asked > limit / 8:
             self._asked = now
-            self._send(leader, AskBarrier(_SIGN))
+            self._send(leader, AskBarrier(SIGN))
         return now - self._answered < limit
 
     def _canvass(self) -> None:
@@ -506,7 +504,7 @@ class Driver:
             self._committer.kick()
         self._deliver()
         self.reads.begin()
-        if any(number == _SIGN for number, _ in self.reads.own):
+        if any(number == SIGN for number, _ in self.reads.own):
             self._answered = self._asked
             self.stir()
         self.waiters.placed(self.reads.own)

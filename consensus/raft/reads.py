@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from .messages import Barrier, Confirm, Confirmed
 
+SIGN: Final = 0
+"""The number of those barriers by which servers only make sure of their leader."""
+
 
 class Reads:
-    """pending: so many barriers wait. own: (number, zxid) of this server's that need wait no more."""
+    """pending: so many barriers wait that somebody asked for. own: (number, zxid) of this server's that need
+    wait no more."""
 
     def __init__(
         self, me: int, voters: Iterable[int], send: Callable[[int, Barrier | Confirm], None]
@@ -30,7 +35,7 @@ class Reads:
 
     @property
     def pending(self) -> int:
-        return len(self._barriers)
+        return sum(number != SIGN for _, _, number, _ in self._barriers)
 
     def ask(self, term: int, zxid: int, server: int, number: int) -> None:
         """The leader of that term has committed up to zxid: that server may go on there, if it leads still.
