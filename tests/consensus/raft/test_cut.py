@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .node import CLOCK
+from .node import CLOCK, Node
 from .world import World
+
+
+def leads(node: Node) -> bool:
+    return node.raft is not None and node.raft.leads
 
 
 def go_on(world: World, until: Callable[[], bool]) -> None:
@@ -27,15 +31,14 @@ def test_a_leader_whose_log_is_cut_does_not_go_on_in_its_own_term() -> None:
     with CLOCK.rules():
         world = World(0, 3)
         world.heal()
-        (old,) = [node for node in world.nodes.values() if node.raft and node.raft.leads]
+        (old,) = [node for node in world.nodes.values() if leads(node)]
         others = [node for node in world.nodes.values() if node is not old]
         for other in others:
             world.cut(old.sid, other.sid)
         old.propose([b"never committed"])
-        go_on(world, lambda: any(node.raft is not None and node.raft.leads for node in others))
-        (new,) = [node for node in others if node.raft and node.raft.leads]
-        assert old.raft is not None
-        assert old.raft.leads, "it knows nothing of that yet"
+        go_on(world, lambda: any(leads(node) for node in others))
+        (new,) = [node for node in others if leads(node)]
+        assert leads(old), "it knows nothing of that yet"
 
         world.connect(old.sid, new.sid)
         go_on(world, lambda: old.rebuilding)
@@ -44,5 +47,5 @@ def test_a_leader_whose_log_is_cut_does_not_go_on_in_its_own_term() -> None:
         go_on(world, lambda: new.sid not in old.peers.links)
         while old.rebuilding:
             old.go_on()
-        assert not old.raft.leads
+        assert not leads(old)
         world.finish()
