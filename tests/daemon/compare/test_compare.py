@@ -66,8 +66,12 @@ def test_one_ensemble_under_every_load_and_fault(tmp_path: Path) -> None:
 def test_a_signal_ends_every_process_and_removes_all_files(tmp_path: Path, which: signal.Signals) -> None:
     running = subprocess.Popen([*COMMAND, "--quick", "--backends", "zab", "--data", tmp_path], text=True)
     try:
-        until(lambda: len(list(tmp_path.glob("*/*/data/znoded.lock"))) == 3, "the start of three servers")
-        pids = [int(lock.read_text()) for lock in tmp_path.glob("*/*/data/znoded.lock")]
+
+        def locks() -> list[str]:
+            return [lock.read_text() for lock in tmp_path.glob("*/*/data/znoded.lock")]
+
+        until(lambda: len(locks()) == 3 and all(locks()), "the start of three servers")
+        pids = [int(lock) for lock in locks()]
         running.send_signal(which)
         running.send_signal(which)  # who is impatient
         assert running.wait(30) == 130
