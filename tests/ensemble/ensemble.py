@@ -108,8 +108,8 @@ class Ensemble:
         self._number(sid)
 
     def mode(self, sid: int) -> str:
-        """leader, follower, observer; empty if it does not serve."""
-        found = re.search("Mode: (.+)", word(self.servers[sid].address, "srvr"))
+        """leader, follower, observer; empty if it does not serve, or reads alone."""
+        found = re.search("Mode: (leader|follower|observer)", word(self.servers[sid].address, "srvr"))
         return found[1] if found else ""
 
     def epoch(self, sid: int) -> int:
