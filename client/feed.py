@@ -1,0 +1,48 @@
+"""What happens, one thing after the other, for who reads it in a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class Feed(Generic[T]):
+    """An async iterator that others put things into; it holds `limit` of them at most.
+
+    What is too much takes the place of all that waits, as `overflow` says it.
+    """
+
+    def __init__(self, limit: int, overflow: T) -> None:
+        self._items: deque[T] = deque()
+        self._limit = limit
+        self._overflow = overflow
+        self._more = asyncio.Event()
+        self._over: BaseException | None = None
+
+    def put(self, item: T) -> None:
+        """Add what happened."""
+        if len(self._items) >= self._limit:
+            self._items.clear()
+            item = self._overflow
+        self._items.append(item)
+        self._more.set()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing will come any more: once all is read, loops end, or raise the error."""
+        if self._over is None:
+            self._over = error or StopAsyncIteration()
+            self._more.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._items:
+            if self._over is not None:
+                raise self._over
+            self._more.clear()
+            await self._more.wait()
+        return self._items.popleft()
