@@ -81,9 +81,11 @@ class ToRaft:
             before = zxid
 
     def promise(self, directory: Path) -> None:
-        """No vote is given in that term. Raises OSError."""
+        """Of a term in which nobody has led. Raises OSError."""
         known = self._promises
-        term = max(known.accepted, known.current, self._epoch)
+        # A later one than that of any record: a majority has promised the last epoch, and votes for nobody in
+        # it. For who led it has entries with other indices than another who led that term would give.
+        term = max(known.accepted, known.current, self._epoch) + 1
         # The state may be that of the epoch before: where one begins, no transaction is.
         base = base_at(self.after, min(self.after, self._applied))
         bases = (base,) if self.after else ()

@@ -185,12 +185,12 @@ class TestToRaft:
         assert home.applied == records[1][0]
         assert [txns for _, _, txns in home.entries()[1:]] == [[record] for record in records]
 
-    def test_the_last_epoch_that_was_promised_is_the_term_and_nobody_has_its_vote(self, home: Home) -> None:
+    def test_the_term_is_one_behind_the_last_epoch_that_was_promised(self, home: Home) -> None:
         records = epoch(3, 2)
         home.write(records, records)
         home.promise_zab(accepted=8, current=4)
         home.convert(Backend.RAFT)
-        assert (home.raft.term, home.raft.vote, home.raft.cluster) == (8, None, CLUSTER)
+        assert (home.raft.term, home.raft.vote, home.raft.cluster) == (9, None, CLUSTER)
 
     def test_wherever_a_log_begins_an_entry_has_the_same_index(self, new: Callable[[], Home]) -> None:
         whole, short = new(), new()
@@ -232,7 +232,7 @@ class TestToRaft:
             pass
         home.convert(Backend.RAFT)
         assert home.entries() == [(1, 0, [])]
-        assert home.raft.term == 1
+        assert home.raft.term == 2
 
 
 class TestToZab:
@@ -269,7 +269,7 @@ class TestToZab:
         home.convert(Backend.RAFT)
         home.convert(Backend.ZAB)
         assert home.log() == (epoch(1, 3)[-1][0], records)
-        assert home.zab == ZabPromises(4, 2, ((1, epoch(1, 3)[-1][0]), (2, records[-1][0])), CLUSTER)
+        assert home.zab == ZabPromises(5, 2, ((1, epoch(1, 3)[-1][0]), (2, records[-1][0])), CLUSTER)
 
 
 class TestKilled:

@@ -85,18 +85,24 @@ def test_a_server_whose_log_is_an_epoch_behind(ensemble: Ensemble) -> None:
     assert "/missed" in ensemble.assert_same_trees()
 
 
+def promised(ensemble: Ensemble, epochs: dict[int, int]) -> None:
+    """So far each has come; and what the third has of its last epoch, nobody else has."""
+    for sid, epoch in epochs.items():
+        server = ensemble.servers[sid]
+        keeper = Keeper(server.data / "zab" / "promises")
+        keeper.save(replace(keeper.promises, accepted=epoch, current=epoch))
+        if sid == 3:
+            with closing(Log(server.data / "log")) as log:
+                log.append(epoch << 32 | 1, Request(ops.CREATE, b"/lost").transaction())
+                log.sync()
+
+
 def test_a_server_that_alone_has_what_an_epoch_began_with(ensemble: Ensemble) -> None:
     """All were killed when a new leader had written, and nobody else: then its log's indices are those of an
     epoch that the others know nothing of, once they lead each other."""
     ensemble.start()
     ensemble.kill()
-    for sid, server in ensemble.servers.items():
-        keeper = Keeper(server.data / "zab" / "promises")
-        keeper.save(replace(keeper.promises, accepted=2, current=2))
-        if sid == 3:
-            with closing(Log(server.data / "log")) as log:
-                log.append(2 << 32 | 1, Request(ops.CREATE, b"/lost").transaction())
-                log.sync()
+    promised(ensemble, {1: 2, 2: 2, 3: 2})
     convert(ensemble, "raft")
     for sid in (1, 2):
         ensemble.servers[sid].launch()
@@ -104,6 +110,29 @@ def test_a_server_that_alone_has_what_an_epoch_began_with(ensemble: Ensemble) ->
     ensemble.servers[3].launch()
     ensemble.until_all_serve()
     assert "/lost" not in ensemble.assert_same_trees()
+
+
+def test_nobody_leads_in_the_place_of_who_led_the_last_epoch(ensemble: Ensemble) -> None:
+    """One who had not heard of it would, in a term of the same number: and whoever led first has the longer
+    log, by its indices, without what is acknowledged then."""
+    ensemble.start()
+    ensemble.kill()
+    promised(ensemble, {1: 2, 2: 1, 3: 2})
+    convert(ensemble, "raft")
+    for sid in (1, 2):
+        ensemble.servers[sid].launch()
+    ensemble.until_all_serve((1, 2))
+    client = connected(ensemble.servers[2].address)
+    assert asked(client, Op.create, text("/kept") + CREATED).err == 0
+    client.drop()
+    ensemble.servers[2].kill()
+    ensemble.servers[3].launch()
+    ensemble.until_all_serve((1, 3))
+    ensemble.servers[2].launch()
+    ensemble.until_all_serve()
+    tree = ensemble.assert_same_trees()
+    assert "/kept" in tree
+    assert "/lost" not in tree
 
 
 def test_a_standalone_servers_data_begin_an_ensemble(ensemble: Ensemble) -> None:
