@@ -55,7 +55,7 @@ class RaftBackend:
             peer = Peer(sid, not voter, sid in connected, sent, messages=driver.channel.frames[sid])
             link = driver.peers.links.get(sid)
             if driver.raft.leads and link is not None:
-                lag = journal.last.index - link.matched
+                lag = journal.count_beyond(link.matched)
                 peer = peer._replace(follows=True, synced=link.matched > 0 and not link.lags, lag=lag)
             peers.append(peer)
         return tuple(peers)

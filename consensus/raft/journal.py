@@ -20,6 +20,7 @@ from .keeper import Base, Keeper
 from .messages import Entry
 
 _Index: Final = struct.Struct(">Q")
+_COUNTER: Final = (1 << 32) - 1
 _AHEAD: Final = 2
 """So much is the index ahead of the zxid where not Raft has ordered: an empty log ends with index 1."""
 _KEPT: Final = 8 << 20
@@ -129,7 +130,7 @@ class Journal:
     @property
     def fresh(self) -> bool:
         """Whether nothing that anybody proposed was ever here: only beginnings of terms."""
-        return self._before.key == 0 and not any(key & 0xFFFF_FFFF for key in self._keys)
+        return self._before.key == 0 and not any(key & _COUNTER for key in self._keys)
 
     def term_at(self, index: int) -> int | None:
         """Of the entry there; None, if the log does not hold one."""
@@ -143,6 +144,12 @@ class Journal:
         """Of an entry that is not delivered yet, or the last that is."""
         at = index - self._before.index
         return self._keys[at - 1] if at > 0 else self._before.key
+
+    def count_beyond(self, index: int) -> int:
+        """So many transactions follow that entry; those of earlier terms are not counted, nor those that are
+        no longer in memory."""
+        key, last = self.key_at(index), self.last.key
+        return last - key if key >> 32 == last >> 32 else last & _COUNTER
 
     def place(self, zxid: int) -> Place:
         """Of the last entry that ends at zxid or before it. Raises LogGap, LogDamaged, OSError."""

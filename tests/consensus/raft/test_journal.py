@@ -111,6 +111,14 @@ def test_an_entry_that_is_there_is_passed_over(house: House) -> None:
     assert house.added == []
 
 
+def test_a_peer_s_lag_is_told_in_transactions_of_the_term(house: House) -> None:
+    house.fill(3, 2)
+    house.fill(5, 2)
+    journal = house.journal
+    assert [journal.count_beyond(index) for index in range(5, 8)] == [4, 2, 0]
+    assert journal.count_beyond(2) == 4
+
+
 def test_what_is_not_synced_is_not_durable(house: House) -> None:
     house.fill(1, 2)
     house.journal.add(command(b"x"), 5, 1)
