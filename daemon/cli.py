@@ -229,9 +229,10 @@ def compare(
     from .compare.ensemble import Failed
     from .compare.kinds import Missing, kinds
     from .compare.plan import planned
+    from .compare.report import report as written
 
     try:
-        chosen = kinds(backends.split(","), against)
+        chosen = kinds([name.strip() for name in backends.split(",")], against)
         plan = planned(servers, duration, quick=quick)
         comparison = measure(chosen, plan, data, report)
     except Missing as missing:
@@ -242,8 +243,14 @@ def compare(
         click.echo("interrupted: every server is ended, and its data are removed", err=True)
         context.exit(_INTERRUPTED)
     click.echo(json.dumps(comparison.json(), indent=2) if as_json else comparison.text())
-    if not comparison.good:
-        context.exit(_UNSOUND)
+    status = 0 if comparison.good else _UNSOUND
+    if report is not None:
+        try:
+            report.write_text(written(comparison), "utf-8")
+        except OSError as error:
+            click.echo(f"no report: {error}", err=True)
+            status = status or _FAILED
+    context.exit(status)
 
 
 def _configured(

@@ -1,4 +1,4 @@
-"""Carries `znoded compare` out: a bar while it runs, an end on a signal, the report's file."""
+"""Carries `znoded compare` out: a bar while it runs, and an end on a signal."""
 
 from __future__ import annotations
 
@@ -15,25 +15,23 @@ import click
 
 from .comparison import Comparison
 from .kinds import Kind
-from .machine import busy, described
+from .machine import described, doubts
 from .plan import Plan
-from .report import report
 from .run import Step, compare
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def measure(kinds: Sequence[Kind], plan: Plan, folder: Path, page: Path | None) -> Comparison:
-    """Compare, and write the report to page. Raises Failed, OSError, KeyboardInterrupt (by a signal)."""
-    if page is not None and not os.access(page.parent, os.W_OK):
-        raise PermissionError(f"{page.parent} can't be written to, where the report is to be")
-    machine, others = described(folder), busy()
+    """Compare. page: where a report is to be. Raises Failed, OSError, KeyboardInterrupt (by a signal)."""
+    if page is not None and not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise PermissionError(f"{page} can't be written, where the report is to be")
+    machine, doubted = described(folder), doubts(folder)
+    for doubt in doubted:
+        click.echo(doubt, err=True)
     with _ended_by_signals(), _progress(len(kinds) * plan.rounds * plan.steps) as step:
         turns = compare(kinds, plan, folder, step)
-    comparison = Comparison(machine, others, plan, turns)
-    if page is not None:
-        page.write_text(report(comparison), "utf-8")
-    return comparison
+    return Comparison(machine, doubted, plan, turns)
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from .table import table
 
 @dataclass(frozen=True)
 class Comparison:
-    """machine: what figures depend on, by name; busy: it had other work when this began."""
+    """machine: what figures depend on, by name; doubts: why they say little."""
 
     machine: Mapping[str, str]
-    busy: bool
+    doubts: Sequence[str]
     plan: Plan
     turns: Sequence[Turn]
 
@@ -30,10 +30,7 @@ class Comparison:
     @cached_property
     def advice(self) -> list[str]:
         """Plain words."""
-        told = advice(self.turns, self.figures)
-        if self.busy:
-            told.append("The machine had other work when this began: measure again when it is quiet.")
-        return told
+        return [*advice(self.turns, self.figures), *self.doubts]
 
     @property
     def good(self) -> bool:
@@ -62,7 +59,7 @@ class Comparison:
         return {
             "ok": self.good,
             "machine": self.machine,
-            "busy": self.busy,
+            "doubts": self.doubts,
             "servers": self.plan.servers,
             "seconds": self.plan.seconds,
             "rounds": self.plan.rounds,

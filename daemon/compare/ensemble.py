@@ -14,11 +14,13 @@ from typing import Final, Self
 
 from .ask import Asking, word
 from .kinds import Kind
+from .tied import end_with_parent
 
 _PORTS: Final = range(20_000, 32_000)
 """Not those that the system lends to connections: one might take a port between two starts of its server."""
-_LONGEST: Final = 120.0
-"""Seconds for what must happen."""
+_LONGEST: Final = 300.0
+"""Seconds for what must happen. ZooKeeper's servers that missed each other in an election ask again after up
+to a minute."""
 _POLL: Final = 0.002
 _PATIENCE: Final = 0.5
 _LINES: Final = 12
@@ -61,7 +63,12 @@ class Server:
         with self._log.open("ab") as log:
             # In a session of its own: Ctrl-C is ours to act on.
             self._process = subprocess.Popen(  # noqa: S603
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def wait(self) -> None:

@@ -12,7 +12,7 @@ from .ensemble import Ensemble, Server
 from .generator import Created, Generator, Told
 from .results import Blow
 
-_LONGEST: Final = 30.0
+_LONGEST: Final = 150.0
 """Seconds after which a fault is taken to have ended all writes."""
 _DOWN: Final = 0.2
 """Seconds that all servers are down."""

@@ -13,6 +13,7 @@ from typing import IO, Final, Self, TypedDict
 
 from .ensemble import Failed
 from .load import Order
+from .tied import end_with_parent
 
 _LONGEST: Final = 60.0
 """Seconds that a load may take for what has no time of its own."""
@@ -50,6 +51,7 @@ class Generator:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
         self._lines: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
         self._say(json.dumps(asdict(order)))

@@ -60,11 +60,15 @@ def _zookeeper(folder: Path, config: Path) -> list[str]:
 
 BACKENDS: Final = {name: Kind(name, f"consensus={name}\n", _znoded) for name in ("zab", "raft")}
 ZOOKEEPER: Final = "zookeeper"
+_MOST: Final = 3
+"""And ZooKeeper: the page has so many colours."""
 
 
 def kinds(backends: Sequence[str], against: str | None) -> tuple[Kind, ...]:
     """In their order; one that is named again gets a label of its own. Raises Missing."""
     made: list[Kind] = []
+    if len(backends) > _MOST:
+        raise Missing(f"{len(backends)} backends are too many to tell apart: {_MOST} can take turns")
     for at, name in enumerate(backends):
         if name not in BACKENDS:
             raise Missing(f"there is no backend {name!r}, but {' and '.join(BACKENDS)}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
+from typing import Final
+
+_IN_MEMORY: Final = ("tmpfs", "ramfs")
 
 
 def described(folder: Path) -> dict[str, str]:
@@ -20,9 +23,17 @@ def described(folder: Path) -> dict[str, str]:
     }
 
 
-def busy() -> bool:
-    """Whether others have kept half of the processors at work for the last minute, or more."""
-    return os.getloadavg()[0] > len(os.sched_getaffinity(0)) / 2
+def doubts(folder: Path) -> list[str]:
+    """Why figures that are measured now, with data in that folder, would say little. In sentences."""
+    told = []
+    if (kind := file_system(folder)) in _IN_MEMORY:
+        told.append(
+            f"The data are in memory ({kind}), where a sync costs nothing: name a folder on a disk by --data."
+        )
+    # Others have kept half of the processors at work for the last minute, or more.
+    if os.getloadavg()[0] > len(os.sched_getaffinity(0)) / 2:
+        told.append("The machine had other work before this began: measure again when it is quiet.")
+    return told
 
 
 def file_system(folder: Path) -> str:

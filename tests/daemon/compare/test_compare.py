@@ -31,6 +31,16 @@ def alive(pid: int) -> bool:
     return True
 
 
+def servers(folder: Path) -> list[int]:
+    """The processes of an ensemble that starts there."""
+
+    def locks() -> list[str]:
+        return [lock.read_text() for lock in folder.glob("*/*/data/znoded.lock")]
+
+    until(lambda: len(locks()) == 3 and all(locks()), "the start of three servers")
+    return [int(lock) for lock in locks()]
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Turn]:
     """What a run is to have found."""
@@ -66,12 +76,7 @@ def test_one_ensemble_under_every_load_and_fault(tmp_path: Path) -> None:
 def test_a_signal_ends_every_process_and_removes_all_files(tmp_path: Path, which: signal.Signals) -> None:
     running = subprocess.Popen([*COMMAND, "--quick", "--backends", "zab", "--data", tmp_path], text=True)
     try:
-
-        def locks() -> list[str]:
-            return [lock.read_text() for lock in tmp_path.glob("*/*/data/znoded.lock")]
-
-        until(lambda: len(locks()) == 3 and all(locks()), "the start of three servers")
-        pids = [int(lock) for lock in locks()]
+        pids = servers(tmp_path)
         running.send_signal(which)
         running.send_signal(which)  # who is impatient
         assert running.wait(30) == 130
@@ -80,6 +85,16 @@ def test_a_signal_ends_every_process_and_removes_all_files(tmp_path: Path, which
         running.wait()
     assert not any(map(alive, pids))
     assert not list(tmp_path.iterdir())
+
+
+def test_killed_it_leaves_no_process_behind(tmp_path: Path) -> None:
+    running = subprocess.Popen([*COMMAND, "--quick", "--backends", "zab", "--data", tmp_path])
+    try:
+        pids = servers(tmp_path)
+    finally:
+        running.kill()
+        running.wait()
+    until(lambda: not any(map(alive, pids)), "the servers' end")
 
 
 def test_a_lost_write_is_exit_status_3(measured: list[Turn]) -> None:
@@ -94,6 +109,26 @@ def test_a_sound_run_is_exit_status_0(measured: list[Turn]) -> None:
     done = CliRunner().invoke(main, ["compare", "--quick", "--json"])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["ok"] is True
+
+
+def test_a_page_that_could_not_be_written_takes_no_figure_along(measured: list[Turn], tmp_path: Path) -> None:
+    measured.append(turn("zab"))
+    page = tmp_path / "report.html"
+    page.symlink_to("/dev/full")
+    done = CliRunner().invoke(main, ["compare", "--quick", "--json", "--report", str(page)])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["ok"] is True
+    assert "no report: [Errno 28]" in done.stderr
+
+
+def test_data_in_memory_make_the_figures_doubtful(
+    measured: list[Turn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("znoded.daemon.compare.machine.file_system", lambda _: "tmpfs")
+    measured.append(turn("zab"))
+    done = CliRunner().invoke(main, ["compare", "--quick"])
+    assert "The data are in memory (tmpfs)" in done.stdout
+    assert "The data are in memory (tmpfs)" in done.stderr
 
 
 def test_a_server_that_does_not_start_is_told_with_its_log(
@@ -124,7 +159,8 @@ def test_every_option_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["--backends", "zab,paxos"], "there is no backend 'paxos', but zab and raft"),
+        (["--backends", "zab, paxos"], "there is no backend 'paxos', but zab and raft"),
+        (["--backends", "zab,zab,raft,raft"], "4 backends are too many"),
         (["--servers", "2"], "2 is not in the range 3<=x<=9"),
         (["--duration", "0"], "0.0 is not in the range x>=0.1"),
     ],

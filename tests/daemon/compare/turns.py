@@ -42,4 +42,4 @@ def compared(*turns: Turn) -> Comparison:
         seen.append(one.label)
         numbered.append(replace(one, round=seen.count(one.label)))
     how = replace(plan.planned(3, None, quick=True), rounds=numbered[-1].round)
-    return Comparison({"processor": "a <fast> one"}, False, how, numbered)
+    return Comparison({"processor": "a <fast> one"}, (), how, numbered)
