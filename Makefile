@@ -11,7 +11,7 @@ CODE := $(wildcard __init__.py setup.* pyproject.toml api/admin/page/*.* \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compiled fuzz simulate torture lint bench clean
+.PHONY: help run test test-compiled fuzz simulate torture lint bench compare clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -48,6 +48,9 @@ torture: $(VENV)/for-test ## Kill, freeze, part and wipe an ensemble's servers u
 
 bench: $(VENV)/for-test $(COMPILED)/made ## Set up, and measure against ZooKeeper and etcd; BENCH=--quick: only see that it works
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m znoded.bench.run $(BENCH)
+
+compare: $(VENV)/for-run $(COMPILED)/made ## Set up, and measure the consensus backends against each other; COMPARE=--quick: in a minute
+	@PYTHONPATH=$(COMPILED) $(BIN)/znoded compare $(COMPARE)
 
 clean: ## Remove all that was set up and cached; ./data stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

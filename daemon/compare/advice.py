@@ -7,7 +7,7 @@ from typing import Final
 
 from . import plan
 from .figures import Figure
-from .kinds import BACKENDS
+from .kinds import own
 from .results import Turn
 
 _NOISE: Final = 0.1
@@ -39,7 +39,7 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
         counts = " and ".join(f"{known['acknowledged'].told(label)} of {label}" for label in labels)
         told.append(f"No acknowledged write was lost under faults: {counts} are on every server.")
     # Who wants ZooKeeper knows why: what is weighed at the end are our own.
-    ours = [label for label in labels if label.split()[0] in BACKENDS]
+    ours = list(filter(own, labels))
     ahead: dict[str, list[str]] = {label: [] for label in ours}
     for key, purpose, unit, least in _PURPOSES:
         figure = known[key]
@@ -78,7 +78,7 @@ def _warnings(turns: Sequence[Turn]) -> list[str]:
                 f"{verdict.invented:,} znodes were never asked for, and {verdict.differing:,} are not on "
                 "every server."
             )
-            if turn.label.split()[0] in BACKENDS:
+            if own(turn.label):
                 told.append("That must never be: please report it, with what --json prints.")
         names = {fault.key: fault.name for fault in plan.FAULTS}
         told += [

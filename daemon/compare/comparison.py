@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .advice import advice
-from .figures import RATES, Figure, figures, labels
+from .figures import RATES, Figure, figures
+from .kinds import own
 from .plan import Plan
 from .results import Json, Turn
 from .table import table
@@ -43,8 +44,9 @@ class Comparison:
         rounds = "one round" if self.plan.rounds == 1 else f"medians of {self.plan.rounds} rounds"
         spread = max(figure.spread for figure in self.figures if figure.group == RATES)
         apart = "" if self.plan.rounds == 1 else f"; rates differ by up to ±{spread:.0%} between them"
-        versions = {turn.label: turn.version for turn in self.turns}
-        which = ", ".join(f"{label} ({versions[label]})" for label in labels(self.turns))
+        # Of our own the machine's line tells.
+        versions = {turn.label: "" if own(turn.label) else f" {turn.version}" for turn in self.turns}
+        which = ", ".join(f"{label}{version}" for label, version in versions.items())
         return (
             f"{which}: {self.plan.servers} servers on loopback, {self.plan.seconds:g} s for each load, "
             f"{rounds}{apart}. {', '.join(f'{what}: {value}' for what, value in self.machine.items())}."

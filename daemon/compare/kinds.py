@@ -64,6 +64,11 @@ _MOST: Final = 3
 """And ZooKeeper: the page has so many colours."""
 
 
+def own(label: str) -> bool:
+    """Whether that is one of ours."""
+    return label.split()[0] in BACKENDS
+
+
 def kinds(backends: Sequence[str], against: str | None) -> tuple[Kind, ...]:
     """In their order; one that is named again gets a label of its own. Raises Missing."""
     made: list[Kind] = []

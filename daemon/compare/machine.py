@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import Final
 
+from ..release import told
+
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
 
 
@@ -17,7 +19,7 @@ def described(folder: Path) -> dict[str, str]:
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{memory / 1e9:.0f} GB",
         "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "code": told(),
         "disk": file_system(folder),
         "load before": f"{os.getloadavg()[0]:.1f}",
     }
@@ -25,15 +27,15 @@ def described(folder: Path) -> dict[str, str]:
 
 def doubts(folder: Path) -> list[str]:
     """Why figures that are measured now, with data in that folder, would say little. In sentences."""
-    told = []
+    found = []
     if (kind := file_system(folder)) in _IN_MEMORY:
-        told.append(
+        found.append(
             f"The data are in memory ({kind}), where a sync costs nothing: name a folder on a disk by --data."
         )
     # Others have kept half of the processors at work for the last minute, or more.
     if os.getloadavg()[0] > len(os.sched_getaffinity(0)) / 2:
-        told.append("The machine had other work before this began: measure again when it is quiet.")
-    return told
+        found.append("The machine had other work before this began: measure again when it is quiet.")
+    return found
 
 
 def file_system(folder: Path) -> str:

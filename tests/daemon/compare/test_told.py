@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,7 +17,14 @@ from znoded.daemon.compare.report import report
 
 from .turns import LOST, compared, turn
 
+README: Final = Path(__file__).parents[3] / "README.md"
 VOID: Final = {"meta", "br"}
+
+
+def rows(text: str) -> list[str]:
+    """What the table's lines and headings say, without figures."""
+    table = text.split("\n\nzab, raft: ")[0]
+    return [re.split(" {2,}", line.strip())[0] for line in table.splitlines()[1:]]
 
 
 class TestTable:
@@ -39,6 +47,10 @@ class TestTable:
     def test_no_round_s_lost_writes_hide_behind_the_others(self) -> None:
         rounds = compared(turn("zab"), turn("zab", verdict=LOST), turn("zab"))
         assert re.search(r"of them lost +2\n", rounds.text())
+
+    def test_the_readme_shows_it_as_it_is(self) -> None:
+        shown = README.read_text().split("$ znoded compare --quick\n")[1]
+        assert rows(shown) == rows(compared(turn("zab"), turn("raft")).text())
 
 
 class TestAdvice:
