@@ -30,31 +30,31 @@ class RaftBackend:
     def status(self) -> Status:
         """As this server sees it."""
         driver = self._driver
-        role, phase = Role.LOOKING, "election" if driver.leader is None else "synchronization"
+        role, phase = Role.LOOKING, "election" if driver.core.election.leader is None else "synchronization"
         if driver.service.serving:
             phase = "broadcast"
             voter = self._ensemble.me in self._ensemble.voters
-            role = Role.LEADER if driver.raft.leads else Role.FOLLOWER if voter else Role.OBSERVER
+            role = Role.LEADER if driver.core.raft.leads else Role.FOLLOWER if voter else Role.OBSERVER
         return Status(
             role,
-            driver.raft.term if driver.service.serving else 0,
-            driver.leader,
+            driver.core.raft.term if driver.service.serving else 0,
+            driver.core.election.leader,
             self._peers(),
             driver.delivery.lag,
             phase,
             driver.service.since,
-            driver.reads.pending,
+            driver.core.reads.pending,
         )
 
     def _peers(self) -> tuple[Peer, ...]:
-        ensemble, driver, journal = self._ensemble, self._driver, self._driver.journal
+        ensemble, driver, journal = self._ensemble, self._driver, self._driver.core.journal
         connected = driver.channel.peers
         peers = []
         for sid in sorted(ensemble.addresses.keys() - {ensemble.me}):
             voter, sent = sid in ensemble.voters, driver.channel.sent[sid]
             peer = Peer(sid, not voter, sid in connected, sent, messages=driver.channel.frames[sid])
-            link = driver.peers.links.get(sid)
-            if driver.raft.leads and link is not None:
+            link = driver.core.peers.links.get(sid)
+            if driver.core.raft.leads and link is not None:
                 lag = journal.count_beyond(link.matched)
                 peer = peer._replace(follows=True, synced=link.matched > 0 and not link.lags, lag=lag)
             peers.append(peer)
@@ -89,6 +89,6 @@ class RaftBackend:
 
     def to_leader(self, message: bytes) -> None:
         """By the same way as all else."""
-        leader = self._driver.leader
+        leader = self._driver.core.election.leader
         if leader is not None:
             self._driver.channel.send(leader, TO_LEADER, message)

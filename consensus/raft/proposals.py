@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .command import Segment, pack
+from .command import Segment, pack, unpack
 from .messages import AskBarrier, Forward, Refused
 
 _BATCH: Final = 256 << 10
@@ -101,6 +101,17 @@ class Proposals:
         """It is not, and never will be."""
         for segment in self._offered.pop(command):
             self._give_back(segment)
+
+    def own(self, command: bytes, zxid: int) -> list[tuple[int, int]]:
+        """(zxid, number) of those that were proposed here, in a command whose first transaction has zxid."""
+        own: list[tuple[int, int]] = []
+        for segment in unpack(command):
+            count = len(segment.txns)
+            if segment.server == self._me and segment.run == self.run:
+                numbers = range(segment.first, segment.first + count)
+                own += zip(range(zxid, zxid + count), numbers, strict=True)
+            zxid += count
+        return own
 
     def stop(self) -> None:
         """This server does not lead any more: what waits goes back."""

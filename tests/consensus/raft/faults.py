@@ -111,7 +111,7 @@ def _no_keep() -> AbstractContextManager[object]:
         """What follows an append is cut off and taken again from there, though it was acknowledged."""
         journal = cast(Journal, self._journal)
         node: Node = cast(Any, journal._added).__self__
-        after = max(journal.base.index + position - 1, node.delivered)
+        after = max(journal.base.index + position - 1, node.core.delivered)
         if after < journal.last.index:
             key = journal.key_at(after)
             node.disk.log.truncate(key)

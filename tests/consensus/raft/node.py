@@ -1,5 +1,5 @@
-"""One simulated server of Raft's: the library, its log and its peers' messages as they are, over a disk that
-forgets what was not synced, and a clock of its own.
+"""One simulated server of Raft's: its core and the library as they are, over a disk that forgets what was not
+synced, and a clock of its own.
 
 It does what consensus/raft/driver.py does, in its order; what takes time there is a step of its own here,
 between which anything may happen: a sync and hearing of it, cutting the log, sending a snapshot, putting one
@@ -10,38 +10,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from znoded.consensus.identity import NO_CLUSTER
-from znoded.consensus.raft.canvass import Support
-from znoded.consensus.raft.command import NO_OP, records_of, unpack
+from znoded.consensus.ensemble import Ensemble
+from znoded.consensus.raft.command import NO_OP, Malformed, records_of
+from znoded.consensus.raft.core import Core
+from znoded.consensus.raft.election import timing_of
 from znoded.consensus.raft.journal import Journal
 from znoded.consensus.raft.keeper import Base
-from znoded.consensus.raft.library import Raft, Timing
-from znoded.consensus.raft.messages import (
-    Append,
-    AskBarrier,
-    AskVote,
-    Barrier,
-    Canvass,
-    Confirm,
-    Confirmed,
-    Entry,
-    Forward,
-    Install,
-    Message,
-    Next,
-    Refused,
-    Supported,
-    TimeoutNow,
-    Vote,
-)
-from znoded.consensus.raft.peers import Peers
-from znoded.consensus.raft.proposals import Proposals
-from znoded.consensus.raft.reads import Reads
+from znoded.consensus.raft.library import Raft
+from znoded.consensus.raft.messages import Append, AskVote, Entry, Install, Message, Next, TimeoutNow, Vote
 from znoded.storage.log import Log
 
 from ..laws import Broken
@@ -55,9 +35,6 @@ CLOCK: Final = Clock()
 TICK: Final = 0.02
 SYNC: Final = 0.8
 """Seconds; the limit within which servers must hear of each other."""
-_NEVER: Final = float("-inf")
-_SIGN: Final = 0
-"""The number of a follower's own barriers, by which it knows that its leader still leads."""
 _FILES: Final = TemporaryDirectory()
 """For the library's empty file, the same for all."""
 
@@ -114,30 +91,22 @@ class Node:
     def start(self) -> None:
         self.starts += 1
         self.applied = dict(self.disk.flushed)
-        self.spooling: int | None = None
-        self._spooled = 0.0
-        self._heard = 0.0
-        self._asked = self._answered = _NEVER
         CLOCK.now = self.now
-        voters, applied = self.world.voters, last(self.applied)
-        self.journal = Journal(cast(Log, self.disk.log), self.disk.keeper, applied, self._added)
-        place = self.journal.place(applied)
-        self.delivered = place.index
-        tail = [record for entry in self.journal.beyond(place.index) for record in records_of(*entry)]
+        applied = last(self.applied)
+        self.journal = journal = Journal(cast(Log, self.disk.log), self.disk.keeper, applied, self._added)
+        place = journal.place(applied)
+        tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self._tail = deque(record for record in tail if record[0] > applied)
-        self.proposals = Proposals(self.sid, self.starts << 8 | self.sid, self.carry)
-        self.reads = Reads(self.sid, sorted(voters), self.carry)
-        self.support = Support(self.sid, sorted(voters), self.carry)
-        self.peers = Peers(self.journal, self.proposals, self._cluster, lambda: self.delivered, self.carry)
-        low = 0.16 + 0.1 * sum(voter > self.sid for voter in voters)
-        timing = Timing(0.05, (low, low + 0.06), (SYNC / 2, SYNC), SYNC)
-        if len(voters) == 1:
-            timing = Timing(0.005, (0.02, 0.03), (0.02, 0.03), SYNC)
-        observers = self.world.all - voters
+        voters, every = self.world.voters, dict.fromkeys(self.world.all, ("", 0))
+        ensemble = Ensemble(self.sid, voters, every, SYNC, SYNC, b"", Path(_FILES.name))
+        run = self.starts << 8 | self.sid
+        self.core = Core(ensemble, journal, self.disk.keeper, place.index, run, lambda: self.now, _Host(self))
         at = place.index, place.term
-        self.raft = Raft(self.sid, voters, observers, self.journal, self, timing, at, Path(_FILES.name))
-        self.peers.use(cast(Raft, _Ear(self)))
-        self._term = self.raft.term
+        observers = self.world.all - voters
+        self.raft = Raft(
+            self.sid, voters, observers, journal, self, timing_of(ensemble), at, ensemble.directory
+        )
+        self.core.use(cast(Raft, _Ear(self)))
         self.work()
 
     def crash(self) -> None:
@@ -145,7 +114,7 @@ class Node:
         self.untold = False
         for memory in (self.incoming, self.steps, self.held, self.senders):
             memory.clear()
-        self._end_service()
+        self.end_service()
         self.disk.log.crash(self.world.random)
 
     # between the library and its peers' messages
@@ -153,35 +122,31 @@ class Node:
     def append(
         self, peer: int, term: int, commit: int, prev: int, prev_term: int, entries: Sequence[Entry]
     ) -> None:
-        self.peers.append(peer, term, commit, prev, prev_term, entries)
+        self.core.peers.append(peer, term, commit, prev, prev_term, entries)
         # At once, and not after the tick: the more messages, the more that can go wrong.
-        self.peers.flush()
+        self.core.peers.flush()
 
     def answer(self, peer: int, next: int, reset: bool, success: bool) -> None:
-        self.peers.answer(peer, next, reset, success)
+        self.core.peers.answer(peer, next, reset, success)
 
     def send(self, peer: int, message: AskVote | Vote | TimeoutNow) -> None:
-        self.peers.send(peer, message)
+        self.core.peers.send(peer, message)
 
     def lags(self, peer: int) -> None:
-        self.peers.lags(peer)
+        self.core.peers.lags(peer)
 
     def placed(self, number: int, index: int, term: int) -> None:
-        self.peers.placed(number, index, term)
+        self.core.peers.placed(number, index, term)
 
     def refused(self, number: int) -> None:
-        self.peers.refused(number)
+        self.core.peers.refused(number)
 
     def to_library(self, peer: int, message: Append | Next | AskVote | Vote | TimeoutNow) -> None:
         assert self.raft is not None
         self.raft.hear(peer, message)
 
-    def learn(self, term: int) -> None:
-        assert self.raft is not None
-        self.raft.learn(term)
-
     def end_leading(self) -> None:
-        self.peers.end_leading()
+        self.core.peers.end_leading()
 
     def carry(self, peer: int, message: Message) -> None:
         self.world.send(self.sid, peer, message)
@@ -193,15 +158,10 @@ class Node:
         CLOCK.now = self.now
         if self.raft is None:
             return
-        if self.spooling is not None:
-            self.carry(self.spooling, Next(self.raft.term, 0, 1, False, False))
-            if self.now - self._spooled > SYNC and not self.steps:
-                self.world.cut(self.sid, self.spooling)
-        if self.steps:
-            return
-        self._canvass()
-        self._report()
-        self.work()
+        self.core.alive()
+        if not self.steps:
+            self.core.tick()
+            self.work()
 
     def receive(self, origin: int, message: object) -> None:
         CLOCK.now = self.now
@@ -218,9 +178,7 @@ class Node:
     def connected(self, peer: int) -> None:
         CLOCK.now = self.now
         if self.raft is not None:
-            self.peers.connected(peer)
-            self.reads.repeat()
-            self._report()
+            self.core.connected(peer)
             self.work()
 
     def disconnected(self, peer: int) -> None:
@@ -229,14 +187,12 @@ class Node:
         if self.raft is None:
             return
         leader = self.raft.leader
-        self.peers.disconnected(peer)
-        self.raft.down(peer)
-        self._report()
-        if peer == self.spooling and not self.steps:
-            self._end_spooling()
+        self.core.disconnected(peer)
+        if peer == self.core.spooling and not self.steps:
+            self.core.end_spooling()
         self.held = [held for held in self.held if held[0] != peer]
         if peer == leader and not self.steps:
-            self._canvass()
+            self.core.canvass()
         self.work()
 
     def sync(self) -> None:
@@ -248,18 +204,18 @@ class Node:
         CLOCK.now = self.now
         if self.untold and self.raft is not None and not self.steps:
             self.untold = False
-            self._on_disk()
+            self.core.synced()
             self.work()
 
     def propose(self, txns: list[bytes]) -> None:
         CLOCK.now = self.now
-        for number, txn in zip(self.proposals.propose(txns), txns, strict=True):
+        for number, txn in zip(self.core.proposals.propose(txns), txns, strict=True):
             self.asked[number] = txn
         self.work()
 
     def barrier(self, due: int) -> None:
         CLOCK.now = self.now
-        self.barriers[self.proposals.barrier()] = due
+        self.barriers[self.core.proposals.barrier()] = due
         self.work()
 
     def flush(self) -> None:
@@ -285,7 +241,7 @@ class Node:
             self.steps.pop(0)()
             if not self.steps:
                 self.untold = False
-                self._on_disk()
+                self.core.synced()
                 self.work()
                 while self.held and not self.steps:
                     self.hear(*self.held.pop(0))
@@ -296,162 +252,32 @@ class Node:
             self.world.send(self.sid, peer, piece)
             if not self.senders[peer]:
                 del self.senders[peer]
-                place = self.journal.place(piece.zxid)
-                if self.raft.leads:
-                    self.carry(
-                        peer,
-                        Install(
-                            self.raft.term, piece.zxid, place.key, place.index, place.term, self._cluster()
-                        ),
-                    )
+                self.core.snapshot_sent(peer, piece.zxid)
 
     def hear(self, peer: int, message: Message) -> None:
-        assert self.raft is not None
-        match message:
-            case Append():
-                self._append(peer, message)
-            case Next():
-                self.peers.answered(peer, message)
-            case AskVote() | Vote():
-                self.to_library(peer, message)
-            case TimeoutNow():
-                if peer == self.raft.leader:
-                    self.support.granted(self.now)
-                    self._report()
-                self.to_library(peer, message)
-            case Forward():
-                self._lead()
-                self.proposals.forwarded(peer, message)
-            case Refused():
-                self.proposals.returned(message)
-            case AskBarrier(number):
-                if self.raft.leads and self.journal.term_at(self.raft.commit) == self.raft.term:
-                    self.reads.ask(self.raft.term, self.journal.key_at(self.raft.commit), peer, number)
-            case Barrier(number, _) if number == _SIGN:
-                self._answered = self._asked
-            case Barrier(number, zxid):
-                self._place([(number, zxid)])
-            case Confirm(term, round_):
-                if term == self.raft.term:
-                    self.carry(peer, Confirmed(term, round_))
-            case Confirmed():
-                self.reads.confirmed(peer, message)
-            case Install():
-                if peer == self.spooling and message.term >= self.raft.term:
-                    self._adopt(message.cluster)
-                    self._restore(peer, message)
-
-            case Canvass(round_, last_index, last_term):
-                end = self.journal.last
-                if not self._led() and (last_term, last_index) >= (end.term, end.index):
-                    self.carry(peer, Supported(round_))
-            case Supported(round_):
-                if not self._led() and self.support.answered(peer, round_, self.now):
-                    self._report()
-                    self.raft.campaign()
+        try:
+            self.core.hear(peer, message)
+        except Malformed as error:
+            raise Broken(f"server {self.sid} can't take what server {peer} says: {error}") from error
 
     # what comes of it
 
     def work(self) -> None:
-        raft, journal, proposals = self.raft, self.journal, self.proposals
-        assert raft is not None
+        core = self.core
         if self.steps:
             return
-        self._lead()
-        for number in proposals.barriers:
-            self.reads.ask(raft.term, journal.key_at(raft.commit), self.sid, number)
-        proposals.barriers.clear()
-        if journal.durable == journal.last.index:
-            while (offer := proposals.offer()) is not None:
-                raft.propose(*offer)
-        if self.spooling is None:
-            raft.tick()
-            self._lead()
+        core.turn()
+        core.order()
         self._deliver()
-        self.reads.begin()
-        self._place(self.reads.own)
-        self.reads.own.clear()
-        for number in proposals.refused:
+        core.confirm()
+        for number in core.proposals.refused:
             self.barriers.pop(number, None)
             if number in self.asked:
                 self.turned_down.add(self.asked.pop(number))
-        proposals.refused.clear()
-        for peer in self.peers.laggards:
+        core.proposals.refused.clear()
+        for peer in core.peers.laggards:
             self.senders[peer] = list(self._pieces())
-        self.peers.laggards.clear()
-
-    def _lead(self) -> None:
-        raft, proposals = self.raft, self.proposals
-        assert raft is not None
-        leader = self._leader()
-        if raft.term != self._term or leader != proposals.leader:
-            if proposals.leader == self.sid:
-                proposals.leader = None
-                proposals.stop()
-                self.reads.end()
-                self.senders.clear()
-                self.end_leading()
-            self._term = raft.term
-            proposals.leader = leader
-            self._asked = self._answered = _NEVER
-            if leader is not None:
-                self.support.end()
-            self._end_service()
-            self._report()
-
-    def _leader(self) -> int | None:
-        assert self.raft is not None
-        leader = self.raft.leader
-        return leader if leader == self.sid or leader in self.peers.links else None
-
-    def _majority_near(self) -> bool:
-        voters = self.world.voters
-        return 2 * (len(voters & self.peers.links.keys()) + (self.sid in voters)) > len(voters)
-
-    def _report(self) -> None:
-        assert self.raft is not None
-        enough = self.raft.leads or self.support.stands(self.now)
-        for peer, link in self.peers.links.items():
-            if (enough or peer not in self.world.voters) and not link.lags and not link.paused:
-                self.raft.up(peer)
-            elif peer in self.world.voters:
-                self.raft.down(peer)
-
-    def _led(self) -> bool:
-        assert self.raft is not None
-        if self.raft.leads:
-            return self._majority_near()
-        return self._leader() is not None and self.now - self._heard < SYNC / 2
-
-    def _follows(self) -> bool:
-        leader = self._leader()
-        if leader is None or self.now - self._heard > SYNC:
-            return False
-        if self.now - self._asked > SYNC / 8:
-            self._asked = self.now
-            self.carry(leader, AskBarrier(_SIGN))
-        return self.now - self._answered < SYNC
-
-    def _canvass(self) -> None:
-        assert self.raft is not None
-        voter = self.sid in self.world.voters
-        if voter and not self.raft.leads and not self._led() and self.spooling is None:
-            self.support.ask(self.journal.last.index, self.journal.last.term)
-
-    def _append(self, peer: int, append: Append) -> None:
-        assert self.raft is not None
-        if append.term >= self.raft.term and peer in self.world.voters:
-            self._heard = self.now
-            if self.spooling is not None:
-                self._end_spooling()
-            self._adopt(append.cluster)
-            after = self.peers.conflict(append)
-            if after is not None:
-                self.learn(append.term)
-                self._end_service()
-                self._cut(peer, append, after)
-                return
-        self.peers.appended(peer, append)
+        core.peers.laggards.clear()
 
     def _added(self, command: bytes, key: int) -> None:
         leads = self.raft is not None and self.raft.leads and self.raft.term == key >> 32
@@ -461,56 +287,43 @@ class Node:
         records = records_of(command, key)
         for record in records:
             self.world.laws.logged(self.sid, record, leads)
-        zxid = records[0][0]
-        for segment in unpack(command):
-            for number in range(segment.first, segment.first + len(segment.txns)):
-                if (segment.server, segment.run) == (self.sid, self.proposals.run):
-                    self.world.laws.answers(self.sid, self.asked, zxid, number)
-                zxid += 1
+        for zxid, number in self.core.proposals.own(command, records[0][0]):
+            self.world.laws.answers(self.sid, self.asked, zxid, number)
         self._tail.extend(record for record in records if record[0] > last(self.applied))
 
-    def _on_disk(self) -> None:
-        self.journal.synced()
-        self.peers.synced()
-
     def _deliver(self) -> None:
-        raft, journal = self.raft, self.journal
-        assert raft is not None
-        committed = min(raft.applied, journal.durable)
-        key = journal.key_at(committed)
+        assert self.raft is not None
+        key = self.core.due()
         for _ in range(self.world.slice):
             if self._tail and self._tail[0][0] <= key:
                 zxid, txn = self._tail.popleft()
                 self.applied[zxid] = txn
                 self.world.laws.applied(self.sid, len(self.applied) - 1, (zxid, txn))
         reached = last(self.applied)
-        if self._tail and self._tail[0][0] <= key:
-            self.delivered = journal.place(reached).index
-        else:
-            self.delivered = committed
+        more = bool(self._tail) and self._tail[0][0] <= key
+        self.core.applied(reached, more=more)
+        if not more:
             reached = max(reached, key)
-        journal.forget(self.delivered)
         while self._passing and self._passing[0][0] <= reached:
             self._passing.pop(0)
-        serving = self.spooling is None and journal.term_at(committed) == raft.term
-        if not (serving and (self._majority_near() if raft.leads else self._follows())):
-            self._end_service()
+        if not self.core.serves():
+            self.end_service()
         elif not self._served:
             if self._serve_at is None:
-                self._serve_at = raft.term, key
+                self._serve_at = self.raft.term, key
             term, at = self._serve_at
             self._served = reached >= at
             if self._served:
                 self.world.laws.serves(self.sid, term, last(self.applied))
 
-    def _end_service(self) -> None:
+    def end_service(self) -> None:
         self._served = False
         self._serve_at = None
         self.asked.clear()
         self.barriers.clear()
         self._passing.clear()
 
-    def _place(self, barriers: list[tuple[int, int]]) -> None:
+    def place(self, barriers: list[tuple[int, int]]) -> None:
         for number, zxid in barriers:
             due = self.barriers.pop(number, None)
             if due is not None:
@@ -522,20 +335,7 @@ class Node:
 
     # log and snapshots
 
-    def _adopt(self, cluster: bytes) -> None:
-        keeper = self.disk.keeper
-        if cluster != keeper.promises.cluster:
-            if self._own_cluster() != NO_CLUSTER:
-                raise Broken(f"server {self.sid} has data of another cluster")
-            keeper.save(replace(keeper.promises, cluster=cluster))
-
-    def _cluster(self) -> bytes:
-        return self.disk.keeper.promises.cluster
-
-    def _own_cluster(self) -> bytes:
-        return NO_CLUSTER if self.journal.fresh else self._cluster()
-
-    def _cut(self, peer: int, append: Append, after: int) -> None:
+    def cut(self, peer: int, append: Append, after: int) -> None:
         key = self.journal.key_at(after)
 
         def log() -> None:
@@ -546,25 +346,19 @@ class Node:
             while self._tail and self._tail[-1][0] > key:
                 self._tail.pop()
             self.journal.truncate(after)
-            if peer in self.peers.links:
-                self.peers.appended(peer, append)
+            if peer in self.core.peers.links:
+                self.core.peers.appended(peer, append)
 
         self.steps += [log, memory]
 
     def _spool(self, peer: int, piece: Piece) -> None:
         if piece.first:
             self.incoming = []
-            self.spooling = peer
-            self._end_service()
-        if self.spooling == peer:
+        self.core.spool(peer, begins=piece.first)
+        if peer == self.core.spooling:
             self.incoming.append(piece)
-            self._spooled = self.now
 
-    def _end_spooling(self) -> None:
-        self.spooling = None
-        self.incoming.clear()
-
-    def _restore(self, peer: int, install: Install) -> None:
+    def restore(self, peer: int, install: Install) -> None:
         pieces = list(self.incoming)
         assert pieces and pieces[0].first and not pieces[-1].left, "a snapshot in parts"
         assert {piece.zxid for piece in pieces} == {install.zxid}, "parts of several snapshots"
@@ -585,9 +379,8 @@ class Node:
         def memory() -> None:
             assert self.raft is not None
             self._tail.clear()
-            self.journal.begin(base)
-            self.delivered = install.index
-            self._end_spooling()
+            self.core.begin(base)
+            self.incoming.clear()
             self.world.laws.restored(self.sid, state)
             self.raft.installed(peer, install.term, install.index, install.entry_term)
 
@@ -618,17 +411,46 @@ class Node:
         return zxid in self.disk.log.txns or zxid in self.applied
 
 
+class _Host:
+    """What the core wants done."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def send(self, peer: int, message: Message) -> None:
+        self._node.carry(peer, message)
+
+    def drop(self, peer: int) -> None:
+        self._node.world.cut(self._node.sid, peer)
+
+    def cut(self, peer: int, append: Append, after: int) -> None:
+        self._node.cut(peer, append, after)
+
+    def install(self, peer: int, install: Install) -> None:
+        self._node.restore(peer, install)
+
+    def discard(self) -> None:
+        self._node.incoming.clear()
+
+    def placed(self, barriers: list[tuple[int, int]]) -> None:
+        self._node.place(barriers)
+
+    def end_service(self, reason: str) -> None:
+        self._node.end_service()
+
+    def end_leading(self) -> None:
+        self._node.senders.clear()
+        self._node.end_leading()
+
+
 class _Ear:
     """The library, as its peers' messages come to it."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        assert node.raft is not None
-        self.up = node.raft.up
-        self.down = node.raft.down
-        self.hear = node.to_library
 
-    @property
-    def term(self) -> int:
-        assert self._node.raft is not None
-        return self._node.raft.term
+    def hear(self, peer: int, message: Append | Next | AskVote | Vote | TimeoutNow) -> None:
+        self._node.to_library(peer, message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node.raft, name)

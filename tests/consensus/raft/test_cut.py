@@ -44,7 +44,7 @@ def test_a_leader_whose_log_is_cut_does_not_go_on_in_its_own_term() -> None:
         go_on(world, lambda: old.rebuilding)
         # It is never told what its log has in the place of that.
         world.cut(old.sid, new.sid)
-        go_on(world, lambda: new.sid not in old.peers.links)
+        go_on(world, lambda: new.sid not in old.core.peers.links)
         while old.rebuilding:
             old.go_on()
         assert not leads(old)
