@@ -24,9 +24,8 @@ _COUNTER: Final = (1 << 32) - 1
 _AHEAD: Final = 2
 """So much is the index ahead of the zxid where not Raft has ordered: an empty log ends with index 1."""
 _KEPT: Final = 8 << 20
-"""Bytes of entries that stay in memory, though they are on disk and delivered."""
 _PIECE: Final = 256 << 10
-"""Bytes that a slice has, more or less: so large a message may become."""
+"""So large a message may become."""
 _PIECES: Final = 8
 """That were read from disk last."""
 
@@ -45,13 +44,16 @@ class Place:
 
 class Journal:
     """Implements hooks.Journal. base: where the log begins; last: its end; durable: the last index that is
-    on disk."""
+    on disk. kept: bytes of entries that stay in memory, though they are on disk and delivered. piece: bytes
+    that a slice has, more or less."""
 
     def __init__(self, txn_log: Log, keeper: Keeper, applied: int, added: Added) -> None:
         """applied: zxid of the state. Raises LogGap, LogDamaged, NotKept, OSError."""
         self._log = txn_log
         self._keeper = keeper
         self._added = added
+        self.kept = _KEPT
+        self.piece = _PIECE
         self._pieces: deque[list[Entry]] = deque(maxlen=_PIECES)
         self._readers: dict[int, Iterator[tuple[int, bytes]]] = {}
         """By the index of the entry that each reads next."""
@@ -185,11 +187,11 @@ class Journal:
 
     def forget(self, delivered: int) -> None:
         """Let go of what is delivered and on disk, once it is much."""
-        if self._size <= _KEPT:
+        if self._size <= self.kept:
             return
         count = excess = 0
         for command, index, _ in self._entries:
-            if index > delivered or self._size - excess <= _KEPT // 2:
+            if index > delivered or self._size - excess <= self.kept // 2:
                 break
             excess += len(command)
             count += 1
@@ -277,7 +279,7 @@ class Journal:
         size = 0
         for end in range(at - 1, beyond - self._before.index - 1):
             size += len(self._entries[end][0])
-            if size >= _PIECE and end >= at:
+            if size >= self.piece and end >= at:
                 return self._entries[at - 1 : end + 1]
         return self._entries[at - 1 : beyond - self._before.index - 1]
 
@@ -287,11 +289,11 @@ class Journal:
             if piece[0][1] <= index <= piece[-1][1]:
                 return piece[index - piece[0][1] :]
         reader = self._readers.pop(index, None)
-        piece = [] if reader is None else _piece(reader, index)
+        piece = [] if reader is None else _piece(reader, index, self.piece)
         if reader is None or not piece:
             starts = [max(start - 1, self.base.key) for start in self._log.starts]
             reader = self._log.read(max(key for key in starts if self._index_behind(key) <= index))
-            piece = _piece(reader, index)
+            piece = _piece(reader, index, self.piece)
         if len(self._readers) >= _PIECES:
             self._readers.clear()
         self._readers[piece[-1][1] + 1] = reader
@@ -335,8 +337,8 @@ def record_at(zxid: int, txn: bytes) -> tuple[int, bytes]:
     return zxid, _Index.pack(zxid + _AHEAD) + pack([Segment(0, 0, 0, (txn,))])
 
 
-def _piece(records: Iterator[tuple[int, bytes]], index: int) -> list[Entry]:
-    """The next entries of these, from index on."""
+def _piece(records: Iterator[tuple[int, bytes]], index: int, enough: int) -> list[Entry]:
+    """The next entries of these, from index on, until their bytes are enough."""
     piece: list[Entry] = []
     size = 0
     for key, payload in records:
@@ -344,7 +346,7 @@ def _piece(records: Iterator[tuple[int, bytes]], index: int) -> list[Entry]:
         if at >= index:
             piece.append((command_of(payload), at, key >> 32))
             size += len(payload)
-            if size >= _PIECE:
+            if size >= enough:
                 break
     return piece
 

@@ -27,8 +27,6 @@ from .messages import Append, AskVote, Entry, Message, Next, TimeoutNow, Vote
 from .proposals import Proposals
 
 _WINDOW: Final = 4 << 20
-"""Bytes of entries under way to a peer, after which it must answer before more is sent."""
-
 _SNAPSHOT: Final = 1
 """No log holds that entry: to have it next is to have a snapshot."""
 
@@ -60,7 +58,8 @@ class Link:
 
 class Peers:
     """Implements library.Owner. links: by peer, those that are connected. laggards: who needs a snapshot.
-    observers may follow, and count for nothing."""
+    window: bytes of entries under way to a peer, after which it must answer before more is sent. observers
+    may follow, and count for nothing."""
 
     def __init__(
         self,
@@ -73,6 +72,7 @@ class Peers:
         """delivered: the last index that must stay as it is."""
         self.links: dict[int, Link] = {}
         self.laggards: list[int] = []
+        self.window = _WINDOW
         self._journal = journal
         self._proposals = proposals
         self._cluster = cluster
@@ -132,7 +132,7 @@ class Peers:
         size = sum([len(command) for command, _, _ in entries])
         link.under_way.append((prev + len(entries), size))
         link.size += size
-        if link.size > _WINDOW:
+        if link.size > self.window:
             link.paused = True
             self._raft.down(peer)
         self._send(peer, whole)
@@ -244,7 +244,7 @@ class Peers:
                 if link.held is None or link.held.term != message.term or link.held.next < message.next:
                     link.held = message
                 message = _sign_of_life(message)
-        if link.paused and link.size <= _WINDOW // 2:
+        if link.paused and link.size <= self.window // 2:
             link.paused = False
             self._raft.up(peer)
         self._raft.hear(peer, message)

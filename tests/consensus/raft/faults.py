@@ -164,7 +164,7 @@ FAULTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
 }
 """What makes each: it is there within the context."""
 
-RARE: Final = {"cap": 82, "old-leaders-pauses": 49, "round": 43}
+RARE: Final = {"cap": 1500, "old-leaders-pauses": 310, "round": 43}
 """Seeds near which those are found that need several things to go wrong in turn."""
 
 STUCK: Final = frozenset(("old-leaders-pauses", "round"))

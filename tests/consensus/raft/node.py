@@ -97,10 +97,13 @@ class Node:
         place = journal.place(applied)
         tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self._tail = deque(record for record in tail if record[0] > applied)
+        # So that little is much: what is no longer in memory, and what is too much to send at once.
+        journal.kept, journal.piece = 400, 100
         voters, every = self.world.voters, dict.fromkeys(self.world.all, ("", 0))
         ensemble = Ensemble(self.sid, voters, every, SYNC, SYNC, b"", Path(_FILES.name))
         run = self.starts << 8 | self.sid
         self.core = Core(ensemble, journal, self.disk.keeper, place.index, run, lambda: self.now, _Host(self))
+        self.core.peers.window = 300
         at = place.index, place.term
         observers = self.world.all - voters
         self.raft = Raft(

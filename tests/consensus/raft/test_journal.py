@@ -183,11 +183,9 @@ class TestLongLogs:
         journal = house.again(journal.last.key)
         assert (journal.base.key, all_of(journal)[1:]) == (goal, kept)
 
-    def test_memory_is_let_go_of_once_it_is_delivered(
-        self, house: House, entries: list[Entry], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("znoded.consensus.raft.journal._KEPT", 20_000)
+    def test_memory_is_let_go_of_once_it_is_delivered(self, house: House, entries: list[Entry]) -> None:
         journal = house.journal
+        journal.kept = 20_000
         journal.forget(30)
         assert len(journal.beyond(43)) == 0
         assert all_of(journal) == entries

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from ..world import NoRest
-from . import world
 from .faults import FAULTS, RARE, STUCK
 from .world import run
 
@@ -28,8 +27,6 @@ def test_a_seed_replays_exactly() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str) -> None:
-    if fault in RARE and not world.COMPARABLE:
-        pytest.skip("found by seeds of what is not compiled")
     with FAULTS[fault](), pytest.raises(AssertionError) as found:
         for seed in range(first := RARE.get(fault, 0), first + 60):
             run(seed)

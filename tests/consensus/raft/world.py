@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
-from znoded.consensus.raft import journal, peers
-
 from .. import world as ensemble
 from ..laws import Broken
 from ..world import shape
 from .node import CLOCK, Node
 from .told import told
-
-COMPARABLE = str(journal.__file__).endswith(".py") and str(peers.__file__).endswith(".py")
-"""A seed's run is that of others elsewhere: numbers in what is compiled are not made small."""
 
 
 class World(ensemble.World[Node]):
@@ -35,8 +28,6 @@ def run(seed: int, steps: int = 4000, *, world: list[World] | None = None) -> Wo
     made = World(seed, *shape(seed))
     if world is not None:
         world.append(made)
-    # So that little is much: what is no longer in memory, and what is too much to send at once.
-    small = mock.patch.multiple(journal, _KEPT=400, _PIECE=100)
-    with CLOCK.rules(seed), small, mock.patch.object(peers, "_WINDOW", 300):
+    with CLOCK.rules(seed):
         made.run(steps)
     return made
