@@ -75,7 +75,7 @@ def _audit(file: Path | None) -> Audit:
 async def _run(config: Config) -> int:
     async with AsyncExitStack() as stack:
         audit = stack.enter_context(_audit(config.audit_file)) if config.audit_enabled else None
-        server = _opened(config, stack)
+        server = opened(config, stack)
         server.audit = audit
         history = History(server)
         view = View(server, config.data_log_dir, history.samples)
@@ -127,8 +127,8 @@ async def _administered(config: Config, listeners: Listeners) -> bool:
     return True
 
 
-def _opened(config: Config, stack: AsyncExitStack) -> Server:
-    """The server over what is kept, which the stack closes."""
+def opened(config: Config, stack: AsyncExitStack) -> Server:
+    """The server over what is kept, which the stack closes; it is yet to be started. Raises what serve() tells."""
     stack.callback(os.close, occupy(config.data_dir))
     refuse_half_converted(config)
     engine = open_engine(config.storage, config.data_dir)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..daemons import Daemon, until
-from ..zookeeper.raw import Op, blob, int_, text
+from ..zookeeper.raw import Connection, Op, blob, int_, text
 from .ensemble import Ensemble, asked, connected, over
 from .load import OPEN, Load
 
@@ -71,7 +71,7 @@ refill.clear, refill.transactions = clearing, filling
 """
 """Small log segments, so that log is dropped soon; and a server dies where a file in folder says."""
 
-_SEQUENTIAL = 2
+ROWS = 200
 MOMENTS = (
     "after begin",
     "after add",
@@ -110,16 +110,30 @@ def running(folder: Path, backend: str, observers: int = 0, settings: str = "") 
     ensemble = Ensemble(folder, 3, observers, over(backend) + settings, before)
     try:
         ensemble.start()
+        furnish(ensemble.servers[1])
         yield ensemble
     finally:
         ensemble.kill()
 
 
+def furnish(server: Daemon) -> None:
+    """Make what a snapshot of several frames holds, and a znode that is written again and again."""
+    connection = connected(server.address)
+    for name in ("filler", *map(str, range(ROWS))):
+        connection.send(Op.create, text(f"/{name}") + blob(bytes(1000)) + OPEN + int_(0))
+    expect(connection, 1 + ROWS)
+
+
 def fill(server: Daemon, count: int) -> None:
-    """Make so many znodes of a kilobyte each: a segment of log holds fifteen."""
+    """Write a kilobyte so many times: a segment of log holds fifteen, and what is to be sent grows no longer."""
     connection = connected(server.address)
     for _ in range(count):
-        connection.send(Op.create, text("/filler-") + blob(bytes(1000)) + OPEN + int_(_SEQUENTIAL))
+        connection.send(Op.setData, text("/filler") + blob(bytes(1000)) + int_(-1))
+    expect(connection, count)
+
+
+def expect(connection: Connection, count: int) -> None:
+    """So many good answers; then end the session."""
     for _ in range(count):
         assert getattr(connection.read(), "err", None) == 0
     asked(connection, Op.close)

@@ -20,7 +20,7 @@ from typing import TypeAlias, TypeVar
 
 SECTOR = 512
 _ZEROS = bytes(SECTOR)
-_HEADER = Struct("<BBHxxxxQQQ")
+_HEADER = Struct("<BBHxxxxQQQQ")
 _SHIM = Path(__file__).with_name("recorder.c")
 # Mapped and written by every process anew: no state that a restart relies on.
 _SCRATCH = ("lock.mdb", "-shm")
@@ -352,38 +352,47 @@ def recorded(recorder: Path, watch: Path, trace: Path) -> dict[str, str]:
 
 def read_trace(trace: Path) -> list[Step]:
     """The steps of a trace, in order. Raises ValueError for what can't be rebuilt."""
+    return [step for _, step in read_moments(trace)]
+
+
+def read_moments(trace: Path) -> list[tuple[int, Step]]:
+    """The steps of a trace, each with when it was done, in ns: before it, if something was said; as the clock of
+    all processes tells that of time.monotonic_ns(). Raises ValueError for what can't be rebuilt."""
     raw = trace.read_bytes()
-    steps: list[Step] = []
+    steps: list[tuple[int, Step]] = []
     at = 0
     while at < len(raw):
-        kind, flags, path_length, length, file, number = _HEADER.unpack_from(raw, at)
+        kind, flags, path_length, length, file, number, time = _HEADER.unpack_from(raw, at)
         at += _HEADER.size
         path = raw[at : at + path_length].decode()
         data = raw[at + path_length : at + path_length + length]
         at += path_length + length
         if path.endswith(_SCRATCH):
             continue
-        match chr(kind):
-            case "o":
-                steps.append(Opened(path, file, bool(flags & 1), bool(flags & 2)))
-            case "w":
-                steps.append(Written(file, number, data))
-                if flags:
-                    steps.append(SyncedRange(file, number, len(data)))
-            case "t":
-                steps.append(Resized(file, number))
-            case "a":
-                steps.append(Allocated(file, number))
-            case "f":
-                steps.append(Synced(path, file))
-            case "r":
-                steps.append(Renamed(path, data.decode()))
-            case "u":
-                steps.append(Removed(path))
-            case "d":
-                steps.append(MadeDirectory(path))
-            case "s":
-                steps.append(Said(file, data))
-            case _:
-                raise ValueError(f"{path}: {data.decode()} can't be rebuilt from a trace")
+        steps.append((time, _step(chr(kind), flags, path, data, file, number)))
+        if kind == ord("w") and flags:
+            steps.append((time, SyncedRange(file, number, len(data))))
     return steps
+
+
+def _step(kind: str, flags: int, path: str, data: bytes, file: int, number: int) -> Step:
+    match kind:
+        case "o":
+            return Opened(path, file, bool(flags & 1), bool(flags & 2))
+        case "w":
+            return Written(file, number, data)
+        case "t":
+            return Resized(file, number)
+        case "a":
+            return Allocated(file, number)
+        case "f":
+            return Synced(path, file)
+        case "r":
+            return Renamed(path, data.decode())
+        case "u":
+            return Removed(path)
+        case "d":
+            return MadeDirectory(path)
+        case "s":
+            return Said(file, data)
+    raise ValueError(f"{path}: {data.decode()} can't be rebuilt from a trace")

@@ -9,7 +9,8 @@
  * what an acknowledgement may rely on. What can't be followed (a file written through a mapping, a
  * stream or a link) is recorded as such, for the reader to refuse.
  *
- * A record: kind, flags, path's length, data's length, file, number; then the path, then the data.
+ * A record: kind, flags, path's length, data's length, file, number, and when it was made, by the clock that
+ * all processes of a host share, in ns; then the path, then the data.
  */
 
 #define _GNU_SOURCE
@@ -28,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The same functions under their 64-bit names are aliases here; off_t has 64 bits. */
@@ -37,7 +39,7 @@ struct header {
     uint8_t kind, flags;
     uint16_t path;
     uint32_t pad;
-    uint64_t data, file, number;
+    uint64_t data, file, number, time;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -79,7 +81,10 @@ static void put(const void *data, size_t length) {
 }
 
 static void begin(char kind, int flags, const char *path, uint64_t file, uint64_t number, uint64_t data) {
-    struct header header = {kind, flags, strlen(path), 0, data, file, number};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t time = now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+    struct header header = {kind, flags, strlen(path), 0, data, file, number, time};
     put(&header, sizeof header);
     put(path, header.path);
 }
