@@ -128,7 +128,7 @@ async def _administered(config: Config, listeners: Listeners) -> bool:
 
 
 def opened(config: Config, stack: AsyncExitStack) -> Server:
-    """The server over what is kept, which the stack closes; it is yet to be started. Raises what serve() tells."""
+    """The server over what is kept, which the stack closes; yet to be started. Raises what serve() tells."""
     stack.callback(os.close, occupy(config.data_dir))
     refuse_half_converted(config)
     engine = open_engine(config.storage, config.data_dir)

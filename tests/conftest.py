@@ -1,5 +1,7 @@
-"""Hypothesis draws the same examples each time: a test that passed passes again. `make fuzz` draws others. And
-what matters whichever backend orders is tried over each."""
+"""Hypothesis draws the same examples each time: a test that passed passes again. `make fuzz` draws others.
+
+What matters whichever backend orders is tried over each.
+"""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def furnish(server: Daemon) -> None:
 
 
 def fill(server: Daemon, count: int) -> None:
-    """Write a kilobyte so many times: a segment of log holds fifteen, and what is to be sent grows no longer."""
+    """Write a kilobyte so many times: a segment of log holds fifteen, and the state does not grow."""
     connection = connected(server.address)
     for _ in range(count):
         connection.send(Op.setData, text("/filler") + blob(bytes(1000)) + int_(-1))

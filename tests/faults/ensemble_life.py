@@ -44,8 +44,8 @@ class Made(NamedTuple):
 
 
 class Writer(threading.Thread):
-    """Makes znodes, in one session that moves on when its server goes. told: by the header of the answer, which
-    no other answer has."""
+    """Makes znodes, in one session that moves on when its server goes. told: by the header of the answer,
+    which no other has."""
 
     def __init__(self, name: str, addresses: Sequence[Address], over: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -92,13 +92,13 @@ class Writer(threading.Thread):
             flags = self._random.choice((0, 0, 0, _EPHEMERAL))
             connection.send(Op.create, text(path) + blob(data) + OPEN + int_(flags))
             asked.append((path.encode(), data))
-        for path, data in asked:
+        for made, data in asked:
             reply = connection.read()
             if not isinstance(reply, Reply) or reply.err:
                 connection.drop()
                 return False
             header = _HEADER.pack(reply.xid, reply.zxid, reply.err)
-            self.told[header] = Made(path, data, reply.zxid, self._session)
+            self.told[header] = Made(made, data, reply.zxid, self._session)
         return True
 
 
@@ -193,13 +193,16 @@ class Life:
 
 
 def cuts(
-    steps: Mapping[int, Sequence[tuple[int, Step]]], moments: Iterable[int], rng: Random
+    steps: Mapping[int, Sequence[tuple[int, Step]]],
+    moments: Iterable[int],
+    rng: Random,
+    keep: float | None = None,
 ) -> Iterator[tuple[int, dict[int, Image]]]:
-    """(moment, what a cut of all servers' power leaves on each one's disk)."""
+    """(moment, what a cut of all servers' power leaves on each one's disk); keep as Disk.cut() has it."""
     disks = {sid: Disk() for sid in steps}
     ahead = {sid: deque(its) for sid, its in steps.items()}
     for moment in sorted(moments):
         for sid, its in ahead.items():
             while its and its[0][0] <= moment:
                 disks[sid].apply(its.popleft()[1])
-        yield moment, {sid: disk.cut(rng) for sid, disk in disks.items()}
+        yield moment, {sid: disk.cut(rng, keep) for sid, disk in disks.items()}

@@ -356,8 +356,8 @@ def read_trace(trace: Path) -> list[Step]:
 
 
 def read_moments(trace: Path) -> list[tuple[int, Step]]:
-    """The steps of a trace, each with when it was done, in ns: before it, if something was said; as the clock of
-    all processes tells that of time.monotonic_ns(). Raises ValueError for what can't be rebuilt."""
+    """As read_trace(), each step with the time in ns when it had been done, or, if it is something said, when
+    it was about to be. All processes' times are comparable."""
     raw = trace.read_bytes()
     steps: list[tuple[int, Step]] = []
     at = 0
