@@ -1,0 +1,300 @@
+"""What recipes share whose znode stands for somebody: made, found again, held, lost, and taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Literal, TypeVar, overload
+from uuid import uuid4
+
+from ..client import Client
+from ..errors import ClientError, ConnectionClosed, NodeExists, NoNode, OutcomeUnknown, SessionExpired
+from ..values import Created, Kind, Stat, State
+from ..watches import Watch
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 1.0
+"""Seconds that who gives up waits for its znode to go; then that goes on by itself."""
+
+_tasks: set[asyncio.Task[None]] = set()
+"""What goes on by itself."""
+
+
+class LockLost(ClientError):
+    """It can no longer be sure that the lock, the lease or the leadership is still held."""
+
+
+class Contender:
+    """A znode with a name that nobody else gives, by which it is found if the answer to its making was lost.
+
+    (As Curator protects its creates, and kazoo names its contenders.)
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        parent: str,
+        kind: str,
+        data: bytes,
+        *,
+        ephemeral: bool = True,
+        sequential: bool = True,
+    ) -> None:
+        """parent: the path that it is to be below; made if it is missing. kind: how its name goes on."""
+        self.ephemeral = ephemeral
+        self._client = client
+        self._parent = parent
+        self._prefix = uuid4().hex + kind
+        self._data = data
+        self._sequential = sequential
+
+    async def enter(self) -> Created:
+        """Make it; if it is there already, it is left as it is."""
+        while True:
+            with suppress(OutcomeUnknown, NodeExists, NoNode):  # none: the parent was deleted meanwhile
+                return await self._client.create(
+                    below(self._parent, self._prefix),
+                    self._data,
+                    ephemeral=self.ephemeral,
+                    sequential=self._sequential,
+                    parents=True,
+                )
+            if found := await self.find():
+                return found
+
+    async def find(self) -> Created | None:
+        """Where it is, if this session made it, and nobody has deleted it."""
+        with suppress(NoNode):
+            for name in await self._client.children(self._parent):
+                if name.startswith(self._prefix):
+                    path = below(self._parent, name)
+                    stat = await self._client.exists(path)
+                    if stat is not None and is_alive(self._client, stat):
+                        return Created(path, stat)
+        return None
+
+    async def leave(self) -> None:
+        """Take it away, and wait for that a while; whatever comes, it goes on until it is done."""
+        await asyncio.wait({_by_itself(self._withdraw())}, timeout=_PATIENCE)
+
+    async def _withdraw(self) -> None:
+        with suppress(ClientError):  # its session is over, or it could not be made at all
+            # A create that was given up may still be under way; its session's reads come behind it.
+            while found := await self.find():
+                await remove(self._client, found.path)
+
+
+class Lost:
+    """Set when it can no longer be sure that something is held; it stays set."""
+
+    def __init__(self, client: Client, session: int) -> None:
+        """session: what is held ends with that one; 0: with none."""
+        self._client = client
+        self._session = session
+        self._set = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.check()
+
+    def is_set(self) -> bool:
+        """Whether it is, at this very moment."""
+        if not self._set.is_set() and not self._is_sure():
+            self.set()
+        return self._set.is_set()
+
+    __bool__ = is_set
+
+    async def wait(self) -> None:
+        """Until it is."""
+        await self._set.wait()
+
+    def set(self) -> None:
+        """From now on it is."""
+        self._set.set()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def check(self) -> None:
+        """Look now, and when the session could have expired unless more is heard of it."""
+        if self._session and not self.is_set():
+            self._timer = asyncio.get_running_loop().call_at(self._client.alive_until, self.check)
+
+    def _is_sure(self) -> bool:
+        if not self._session:
+            return True
+        try:
+            return (
+                self._client.session[0] == self._session
+                and asyncio.get_running_loop().time() < self._client.alive_until
+            )
+        except ConnectionClosed:
+            return False
+
+
+class Held:
+    """What is held: path, of its znode; token, that znode's czxid, which is higher than that of any holder
+    before: pass it on with what you do elsewhere, and have lower ones than were seen refused there (a
+    fencing token); lost.
+
+    lost is set once the znode is gone, once its session has expired or was closed, and once the session
+    could have expired as nothing was heard of a server for as long. That is before anybody else can hold it.
+    (If this program itself was stopped for longer than that, the token is what protects.) A release sets
+    it, too.
+    """
+
+    def __init__(self, client: Client, node: Created) -> None:
+        self.path = node.path
+        self.token = node.stat.czxid
+        self.lost = Lost(client, node.stat.ephemeral_owner)
+        self._client = client
+        self._ephemeral = bool(node.stat.ephemeral_owner)
+        self._following = [asyncio.create_task(self._follow()), asyncio.create_task(self._follow_session())]
+
+    async def guard(self, work: Coroutine[object, object, T]) -> T:
+        """The result of work, which is cancelled, with LockLost raised, if this is lost before it is done."""
+        task, lost = asyncio.create_task(work), asyncio.create_task(self.lost.wait())
+        try:
+            await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            task.cancel()
+            lost.cancel()
+            await asyncio.wait({task, lost})
+        raise LockLost(f"{self.path}: it may be held by somebody else by now")
+
+    async def release(self) -> None:
+        """Hold it no more; returns when its znode is gone."""
+        self._end()
+        try:
+            await asyncio.shield(_by_itself(remove(self._client, self.path)))
+        except (SessionExpired, ConnectionClosed):
+            if not self._ephemeral:
+                raise
+
+    def _end(self) -> None:
+        self.lost.set()
+        for task in self._following:
+            task.cancel()
+
+    async def _follow(self) -> None:
+        """Until the znode is gone."""
+        watch = self._client.watch(self.path)
+        try:
+            while True:
+                stat = await self._client.exists(self.path)
+                if stat is None or await told(watch, Kind.DELETED) is Kind.DELETED:
+                    break
+        except ClientError:
+            pass
+        else:
+            watch.close()
+        self.lost.set()
+
+    async def _follow_session(self) -> None:
+        """Until it is over."""
+        async for state in self._client.states():
+            if state is State.CLOSED or (state is State.EXPIRED and self._ephemeral):
+                self.lost.set()
+
+
+class Holder:
+    """Who holds something, from acquire to release: an async context manager that gives Held.
+
+    It stands for one contender: tasks that share it wait for each other, too. It is not reentrant.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._turn = asyncio.Lock()
+        self._held: Held | None = None
+
+    @property
+    def held(self) -> Held | None:
+        """What it holds now, or has lost and not released."""
+        return self._held
+
+    @overload
+    async def acquire(self, *, timeout: None = None, blocking: Literal[True] = True) -> Held: ...
+
+    @overload
+    async def acquire(self, *, timeout: float | None = None, blocking: bool = True) -> Held | None: ...
+
+    async def acquire(self, *, timeout: float | None = None, blocking: bool = True) -> Held | None:
+        """Wait until it is held, for `timeout` seconds at most, or not at all if not blocking; None if it is
+        not held by then.
+
+        A wait that is given up or cancelled leaves nothing behind. SessionExpired, if the session expires
+        meanwhile; a client that renews it begins anew, behind all that wait.
+        """
+        if not blocking and self._turn.locked():
+            return None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._turn.acquire()
+                try:
+                    self._held = await self._obtain(blocking)
+                finally:
+                    if self._held is None:
+                        self._turn.release()
+        except TimeoutError:
+            return None
+        return self._held
+
+    async def release(self) -> None:
+        """Let others have it; nothing if it is not held. Returns when its znode is gone: while there is no
+        connection, it waits for one."""
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                await held.release()
+            finally:
+                self._turn.release()
+
+    async def __aenter__(self) -> Held:
+        return await self.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release()
+
+    async def _obtain(self, blocking: bool) -> Held | None:
+        raise NotImplementedError
+
+
+def is_alive(client: Client, stat: Stat) -> bool:
+    """Whether a znode that this client made does not end with a session that it has no more."""
+    return stat.ephemeral_owner in (0, client.session[0])
+
+
+def below(parent: str, name: str) -> str:
+    """The path of a child."""
+    return f"{parent.rstrip('/')}/{name}"
+
+
+async def remove(client: Client, path: str) -> None:
+    """Delete a znode; that it is gone already is as good."""
+    while True:
+        with suppress(OutcomeUnknown):
+            with suppress(NoNode):
+                await client.delete(path)
+            return
+
+
+async def told(watch: Watch, kind: Kind) -> Kind:
+    """Wait until that happens, or may have been missed; which it is. ConnectionClosed if it won't."""
+    async for event in watch:
+        if event.kind is kind or event.kind is Kind.MISSED:
+            return event.kind
+    raise ConnectionClosed("the client is closed")
+
+
+def _by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    """Started, and kept until it is done, whether anybody waits for it or not."""
+    task = asyncio.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task

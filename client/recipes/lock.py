@@ -1,0 +1,134 @@
+"""Locks that are held by one program at a time, or by many readers or one writer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from ..client import Client
+from ..errors import NoNode
+from ..values import Created, Kind
+from .contender import Contender, Held, Holder, below, is_alive, told
+
+
+class Lock(Holder):
+    """Held by one at a time, in the order in which they asked: `async with Lock(client, "/lock") as held:`.
+
+    Whoever contends makes a znode with a number below the lock's path; the lowest holds it, and each watches
+    only the one before its own (ZooKeeper's recipes, Locks). Names are kazoo's: a unique token, `__lock__`,
+    ten digits; data: the identifier in UTF-8.
+    """
+
+    _KIND: ClassVar[str] = "__lock__"
+    _WAITS_FOR: ClassVar[tuple[str, ...]] = ("__lock__",)
+
+    def __init__(
+        self,
+        client: Client,
+        path: str,
+        identifier: str = "",
+        *,
+        ephemeral: bool = True,
+        others: Iterable[str] = (),
+    ) -> None:
+        """path: of the lock's znode; made if it is missing. identifier: what `contenders` tells of this one.
+        ephemeral: it is released when the session ends; else only by `release`, or by who deletes the znode.
+        others: what stands before the number in the names of contenders that other programs make, if those
+        are to be waited for as well (`-lock-` of zkCurator's and Go's clients)."""
+        super().__init__(client)
+        self._path = path
+        self._data = identifier.encode()
+        self._ephemeral = ephemeral
+        waits_for = (*self._WAITS_FOR, *others)
+        self._ahead = _numbered(waits_for)
+        self._all = _numbered({*waits_for, self._KIND})
+
+    async def contenders(self) -> list[str]:
+        """The identifiers of who holds it and of who waits, in their order."""
+        try:
+            names = await self._client.children(self._path)
+        except NoNode:
+            return []
+        ordered = [name for _, name in sorted(_matching(self._all, names))]
+        asked = [self._client.get(below(self._path, name)) for name in ordered]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        identifiers: list[str] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                if not isinstance(answer, NoNode):
+                    raise answer
+            else:
+                identifiers.append(answer.data.decode(errors="replace"))
+        return identifiers
+
+    async def _obtain(self, blocking: bool) -> Held | None:
+        contender = Contender(self._client, self._path, self._KIND, self._data, ephemeral=self._ephemeral)
+        try:
+            while True:
+                node = await contender.enter()
+                if await self._wait(node, blocking):
+                    return Held(self._client, node)
+                if not blocking:
+                    break
+        except BaseException:
+            await contender.leave()
+            raise
+        await contender.leave()
+        return None
+
+    async def _wait(self, node: Created, blocking: bool) -> bool:
+        """Until nobody is ahead; False if it is not to wait, or its znode is gone."""
+        while True:
+            names = await self._names()
+            name = node.path.rpartition("/")[2]
+            ((number, _),) = _matching(self._all, [name])
+            if name not in names or not is_alive(self._client, node.stat):
+                return False
+            ahead = [match for match in _matching(self._ahead, names) if match[0] < number]
+            if not ahead:
+                return True
+            if not blocking:
+                return False
+            await self._gone(below(self._path, max(ahead)[1]))
+
+    async def _names(self) -> list[str]:
+        try:
+            return await self._client.children(self._path)
+        except NoNode:
+            return []
+
+    async def _gone(self, path: str) -> None:
+        """Wait until that znode is, or may be."""
+        watch = self._client.watch(path)
+        try:
+            if await self._client.exists(path) is not None:
+                await told(watch, Kind.DELETED)
+        finally:
+            watch.close()
+
+
+class WriteLock(Lock):
+    """Held by one, while no ReadLock of that path is held; else as Lock."""
+
+    _WAITS_FOR = ("__lock__", "__rlock__")
+
+
+class ReadLock(Lock):
+    """Held by any number, while no WriteLock or Lock of that path is held, nor asked for before; else as
+    Lock."""
+
+    _KIND = "__rlock__"
+
+
+def _numbered(kinds: Iterable[str]) -> re.Pattern[str]:
+    """Names of contenders of these kinds."""
+    return re.compile(f"(?:{'|'.join(map(re.escape, kinds))})(-?[0-9]{{10}})$")
+
+
+def _matching(pattern: re.Pattern[str], names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Those that match, with their numbers."""
+    for name in names:
+        if found := pattern.search(name):
+            yield int(found[1]), name
