@@ -88,21 +88,20 @@ class Contender:
 
 
 class Lost:
-    """Set when it can no longer be sure that something is held; it stays set."""
+    """Set when it can no longer be sure that something is held."""
 
     def __init__(self, client: Client, session: int) -> None:
         """session: what is held ends with that one; 0: with none."""
         self._client = client
         self._session = session
+        self._loop = asyncio.get_running_loop()
         self._set = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self.check()
 
     def is_set(self) -> bool:
-        """Whether it is, at this very moment."""
-        if not self._set.is_set() and not self._is_sure():
-            self.set()
-        return self._set.is_set()
+        """Whether it is, at this very moment; from any thread."""
+        return self._set.is_set() or not self._is_sure()
 
     __bool__ = is_set
 
@@ -118,17 +117,16 @@ class Lost:
 
     def check(self) -> None:
         """Look now, and when the session could have expired unless more is heard of it."""
-        if self._session and not self.is_set():
-            self._timer = asyncio.get_running_loop().call_at(self._client.alive_until, self.check)
+        if self.is_set():
+            self.set()
+        elif self._session:
+            self._timer = self._loop.call_at(self._client.alive_until, self.check)
 
     def _is_sure(self) -> bool:
         if not self._session:
             return True
         try:
-            return (
-                self._client.session[0] == self._session
-                and asyncio.get_running_loop().time() < self._client.alive_until
-            )
+            return self._client.session[0] == self._session and self._loop.time() < self._client.alive_until
         except ConnectionClosed:
             return False
 
