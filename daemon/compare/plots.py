@@ -16,6 +16,10 @@ _LEFT: Final = 46
 _RIGHT: Final = 12
 _TOP: Final = 12
 _BOTTOM: Final = 24
+_STRIP: Final = 66
+"""A strip's height, with the space above it."""
+_HEAD: Final = 20
+"""That space, for a name."""
 _LAST: Final = 0.999
 """The percentile at which the distribution's plot ends."""
 
@@ -30,12 +34,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment, and what happened."""
+class Strip:
+    """A line over time. again: when what had failed was started, or woken; told: beside the line's name."""
 
-    look: str
-    name: str
-    at: float
+    line: Line
+    again: float
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,40 @@ def distribution(title: str, lines: Sequence[Line]) -> str:
         if low <= log10(step * 10.0**power) <= high
     ]
     upward = _Axis(lambda ms: _up((log10(ms) - low) / (high - low)), ticks)
-    return _drawn(title, turned, across, upward, ())
+    bottom = _HEIGHT - _BOTTOM
+    parts = [_grid(across, upward, _TOP, bottom), _times(across, bottom)]
+    return _framed(title, _HEIGHT, parts + [_path(line, across, upward) for line in turned])
 
 
-def over_time(title: str, lines: Sequence[Line], marks: Sequence[Mark]) -> str:
-    """Writes a second: points are (seconds after the fault, writes a second)."""
-    times = [at for line in lines for at, _ in line.points]
-    begin, end = min(times), max(times)
-    top = _rounded_up(max(max(value for line in lines for _, value in line.points), 1.0))
+def over_time(title: str, strips: Sequence[Strip]) -> str:
+    """Writes a second, one strip above the other: points are (seconds after the fault, writes a second)."""
+    points = [point for strip in strips for point in strip.line.points]
+    begin, end = min(at for at, _ in points), max(at for at, _ in points)
+    top = _rounded_up(max(1.0, *(value for _, value in points)))
     step = next(step for step in (1, 2, 5, 10, 20, 60) if (end - begin) / step <= 8 or step == 60)
     seconds = range(ceil(begin / step) * step, floor(end) + 1, step)
     across = _Axis(
         lambda at: _LEFT + (at - begin) / (end - begin) * (_WIDTH - _LEFT - _RIGHT),
         [(float(at), f"{at} s") for at in seconds],
     )
-    upward = _Axis(lambda value: _up(value / top), [(value, _number(value)) for value in (0.0, top / 2, top)])
-    return _drawn(title, lines, across, upward, marks)
+    height = len(strips) * _STRIP
+    parts = []
+    for number, strip in enumerate(strips):
+        line, head, bottom = strip.line, number * _STRIP + _HEAD, (number + 1) * _STRIP
+
+        def up(value: float, head: int = head, bottom: int = bottom) -> float:
+            return bottom - value / top * (bottom - head)
+
+        upward = _Axis(up, [(0.0, "0"), (top, _number(top))])
+        name = f'<tspan class="name {line.look}">{escape(line.name)}</tspan> {escape(strip.told)}'
+        parts += [
+            f'<text x="{_LEFT}" y="{head - 6}">{name}</text>',
+            _grid(across, upward, head, bottom),
+            _mark("fault", title, across.place(0.0), head, bottom),
+            _mark(line.look, f"{line.name}: started or woken again", across.place(strip.again), head, bottom),
+            _path(line, across, upward),
+        ]
+    return _framed(title, height + _BOTTOM, [*parts, _times(across, height)])
 
 
 def _percentiles(points: Points) -> Points:
@@ -93,29 +115,40 @@ def _percentiles(points: Points) -> Points:
     return turned
 
 
-def _drawn(title: str, lines: Sequence[Line], across: _Axis, upward: _Axis, marks: Sequence[Mark]) -> str:
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
-    ]
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+def _framed(title: str, height: int, parts: Sequence[str]) -> str:
+    head = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+    return "".join([head, f"<title>{escape(title)}</title>", *parts, "</svg>"])
+
+
+def _grid(across: _Axis, upward: _Axis, top: int, bottom: int) -> str:
+    """Lines, and what they stand for upward."""
+    parts = []
     for value, text in upward.ticks:
         y = upward.place(value)
-        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>')
+        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>')
+    for value, _ in across.ticks:
+        parts.append(f'<path class="grid" d="M{across.place(value):.1f} {top}V{bottom}"/>')
+    return "".join(parts)
+
+
+def _times(across: _Axis, bottom: int) -> str:
+    """What the lines across stand for."""
+    parts = []
     for value, text in across.ticks:
         x = across.place(value)
-        anchor = "start" if x < _LEFT + 8 else "end" if x > right - 8 else "middle"
-        parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 7}" text-anchor="{anchor}">{escape(text)}</text>')
-    for mark in marks:
-        x = across.place(mark.at)
-        place = f"M{x:.1f} {_TOP}V{bottom}"
-        parts.append(f'<path class="mark {mark.look}" d="{place}"><title>{escape(mark.name)}</title></path>')
-    for line in lines:
-        path = "L".join(f"{across.place(x):.1f} {upward.place(y):.1f}" for x, y in line.points)
-        parts.append(f'<path class="line {line.look}" d="M{path}"><title>{escape(line.name)}</title></path>')
-    return "".join([*parts, "</svg>"])
+        anchor = "start" if x < _LEFT + 8 else "end" if x > _WIDTH - _RIGHT - 8 else "middle"
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="{anchor}">{escape(text)}</text>')
+    return "".join(parts)
+
+
+def _path(line: Line, across: _Axis, upward: _Axis) -> str:
+    path = "L".join(f"{across.place(x):.1f} {upward.place(y):.1f}" for x, y in line.points)
+    return f'<path class="line {line.look}" d="M{path}"><title>{escape(line.name)}</title></path>'
+
+
+def _mark(look: str, name: str, x: float, top: int, bottom: int) -> str:
+    return f'<path class="mark {look}" d="M{x:.1f} {top}V{bottom}"><title>{escape(name)}</title></path>'
 
 
 def _up(part: float) -> float:

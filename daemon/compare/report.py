@@ -77,20 +77,13 @@ def _faults(turns: Sequence[Turn], looks: dict[str, str]) -> list[str]:
     for fault in plan.FAULTS:
         blows = {label: _blow(firsts[label], fault) for label in looks}
         end = max(max(blow.gap or 0.0, blow.returned) for blow in blows.values()) + _AFTER
-        lines = [
-            plots.Line(looks[label], label, [point for point in blow.series if point[0] <= end])
-            for label, blow in blows.items()
-        ]
-        marks = [plots.Mark("fault", fault.name, 0.0)]
+        strips = []
         for label, blow in blows.items():
-            marks.append(plots.Mark(looks[label], f"{label}: started or woken again", blow.returned))
-        gaps = ", ".join(
-            f"{label} {'no more writes' if blow.gap is None else f'{1000 * blow.gap:,.0f} ms'}"
-            for label, blow in blows.items()
-        )
-        panels.append(
-            _panel(fault.name, gaps, plots.over_time(f"Writes a second: {fault.name}", lines, marks))
-        )
+            shown = [point for point in blow.series if point[0] <= end]
+            gap = "no write any more" if blow.gap is None else f"{1000 * blow.gap:,.0f} ms without a write"
+            strips.append(plots.Strip(plots.Line(looks[label], label, shown), blow.returned, gap))
+        plot = plots.over_time(f"Writes a second: {fault.name}", strips)
+        panels.append(_panel(fault.name, "writes a second", plot))
     return panels
 
 

@@ -169,7 +169,7 @@ class TestReport:
         )
 
     def test_it_is_drawn_where_nothing_was_answered(self) -> None:
-        assert "no more writes" in report(compared(turn("zab", gap=None)))
+        assert "no write any more" in report(compared(turn("zab", gap=None)))
 
 
 def test_json_has_every_figure_and_every_turn() -> None:
