@@ -1,0 +1,218 @@
+"""One shell: its session with the service, and how it does one command after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from ..address import Address, parse
+from ..errors import ClientError, ConnectionClosed, NoConnection
+from ..values import State
+from . import commands, exits
+from .output import Output
+from .watched import Watched
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+T = TypeVar("T")
+
+_NOT_CONNECTED: Final = "Not connected: `connect` begins a session"
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended a command."""
+
+
+class Shell:
+    """What commands are given.
+
+    output: where results go. server: as it was given, for `connect`. timeout: of the session, in seconds, and
+    how long a command waits without a connection. lines: all that was typed so far, for `history`. watched:
+    the watches. interactive: whether somebody types at a prompt. over: set by `quit`.
+    """
+
+    def __init__(self, server: str, timeout: float, output: Output, *, interactive: bool = False) -> None:
+        self.output = output
+        self.timeout = timeout
+        self.interactive = interactive
+        self.lines: list[str] = []
+        self.over = False
+        self.watched = Watched(output)
+        self._client: Client | None = None
+        self._credentials: list[tuple[str, bytes]] = []
+        self._left = False
+        self._task: asyncio.Task[object] | None = None
+        self._interrupted = False
+        self._give_up: asyncio.TimerHandle | None = None
+        self._gave_up = False
+        self._serve(server)
+
+    # the session
+
+    @property
+    def state(self) -> State:
+        """Of the session, now."""
+        return self._client.state if self._client is not None else State.CLOSED
+
+    @property
+    def address(self) -> Address:
+        """Which servers it is for; shown, it says no password."""
+        return self._address
+
+    @property
+    def place(self) -> str:
+        """The servers and the chroot, as a prompt shows them."""
+        return ",".join(f"{host}:{port}" for host, port in self._address.servers) + self._address.root
+
+    async def connected(self) -> Client:
+        """The client, with a session: begun now if there is none, or the last one has expired. NoConnection
+        if no server can be reached in time; ConnectionClosed after `close`."""
+        client = self._client
+        if self._left:
+            raise ConnectionClosed(_NOT_CONNECTED)
+        if client is None or client.state in (State.EXPIRED, State.CLOSED):
+            client = self._made(self._server, self._changed)
+            self._client = client  # before it is open, so that its state can be told
+            await client.__aenter__()
+        return client
+
+    async def connect(self, server: str = "") -> None:
+        """End the session, and begin another, there if it is said where."""
+        await self.close()
+        self._left = False
+        self._credentials.clear()
+        if server:
+            self._serve(server)
+        await self.connected()
+
+    async def close(self) -> None:
+        """End the session, and its ephemerals and watches with it."""
+        self._left = True
+        self.watched.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def add_auth(self, scheme: str, credentials: bytes) -> None:
+        """Show an identity, in this session and those that follow it; AuthFailed if it is refused."""
+        client = await self.connected()
+        await client.add_auth(scheme, credentials)
+        self._credentials.append((scheme, credentials))
+
+    async def whole(self) -> AbstractAsyncContextManager[Client]:
+        """A client that sees what is above the chroot, too, such as /zookeeper; leave it when done."""
+        client = await self.connected()
+        if not self._address.root:
+            return nullcontext(client)
+        return self._made(self._server.replace(self._address.root, "", 1), None)
+
+    # commands
+
+    async def line(self, text: str) -> int:
+        """Do what a line says, quoted as in a POSIX shell; its exit code. An empty one does nothing."""
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            return self.output.fail(click.UsageError(f"{text!r}: {error}"))
+        if not words:
+            return 0
+        self.lines.append(text)
+        return await self.perform(words)
+
+    async def perform(self, words: Sequence[str]) -> int:
+        """Do one command, and show what it found; its exit code."""
+        try:
+            command = commands.find(words[0])
+            result = await self._attended(command.begin(self, list(words[1:])))
+        except click.exceptions.Exit as ended:
+            return ended.exit_code
+        except click.UsageError as error:
+            if error.ctx is not None:
+                self.output.tell(error.ctx.get_usage())
+            return self.output.fail(error)
+        except Interrupted:
+            return exits.INTERRUPTED
+        except (ClientError, OSError, click.ClickException) as error:
+            return self.output.fail(error)
+        if result is not None:
+            self.output.show(result)
+        return 0
+
+    async def _attended(self, work: Awaitable[T]) -> T:
+        """What the work comes to; Interrupted by Ctrl-C, NoConnection if it waits in vain for one."""
+        loop = asyncio.get_running_loop()
+        self._task = task = asyncio.ensure_future(work)
+        self._interrupted = self._gave_up = False
+        if self.state is State.SUSPENDED:
+            self._waits()
+        with suppress(ValueError, RuntimeError):  # not on the main thread
+            loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._interrupted:
+                raise Interrupted from None
+            if self._gave_up:
+                raise NoConnection(f"no connection to {self.place} for {self.timeout:g} s") from None
+            raise
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            self._task = None
+            self._stop_waiting()
+
+    def _interrupt(self) -> None:
+        if self._task is not None:
+            self._interrupted = True
+            self._task.cancel()
+
+    def _waits(self) -> None:
+        """Have the command end if there is no connection soon."""
+        if self._task is not None and self._give_up is None:
+            self._give_up = asyncio.get_running_loop().call_later(self.timeout, self._gives_up)
+
+    def _gives_up(self) -> None:
+        if self._task is not None:
+            self._gave_up = True
+            self._task.cancel()
+
+    def _stop_waiting(self) -> None:
+        if self._give_up is not None:
+            self._give_up.cancel()
+            self._give_up = None
+
+    # how it connects
+
+    def _serve(self, server: str) -> None:
+        self._server = server
+        self._address = parse(server)
+
+    def _made(self, server: str, on_state: Callable[[State], None] | None) -> Client:
+        from ..client import Client  # slow to import
+
+        return Client(
+            server,
+            timeout=self.timeout,
+            connect_timeout=self.timeout,
+            auth=tuple(self._credentials),
+            on_state=on_state,
+        )
+
+    def _changed(self, state: State) -> None:
+        match state:
+            case State.SUSPENDED:
+                self._waits()
+                self.output.tell(f"The connection to {self.place} is lost; looking for another")
+            case State.CONNECTED:
+                if self._give_up is not None or self.interactive:
+                    self.output.tell(f"Connected to {self.place}")
+                self._stop_waiting()
+            case State.EXPIRED:
+                self.watched.close()
+                self.output.tell("The session has expired, and its ephemerals and watches with it")
