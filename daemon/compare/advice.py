@@ -36,7 +36,7 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
     known = {figure.key: figure for figure in figures}
     labels = list(known["lost"].values)
     if not told:
-        counts = " and ".join(f"{known['acknowledged'].told(label)} of {label}" for label in labels)
+        counts = listed([f"{known['acknowledged'].told(label)} of {label}" for label in labels])
         told.append(f"No acknowledged write was lost under faults: {counts} are on every server.")
     # Who wants ZooKeeper knows why: what is weighed at the end are our own.
     ours = list(filter(own, labels))
@@ -47,7 +47,7 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
         if len(there) < 2:
             continue
         best = leaders(figure, there, least)
-        who = "no difference" if best == there else " and ".join(best)
+        who = "no difference" if best == there else listed(best)
         values = ", ".join(f"{label} {figure.told(label)}{unit}" for label in there)
         told.append(f"{purpose}: {who} ({values}).")
         ours_there = [label for label in ours if label in there]
@@ -55,6 +55,11 @@ def advice(turns: Sequence[Turn], figures: Sequence[Figure]) -> list[str]:
         for label in best if best != ours_there else ():
             ahead[label].append(purpose)
     return told + _conclusion(ahead)
+
+
+def listed(things: Sequence[str]) -> str:
+    """One, two and three of them."""
+    return " and ".join(filter(None, (", ".join(things[:-1]), things[-1])))
 
 
 def leaders(figure: Figure, labels: Sequence[str], least: float) -> list[str]:

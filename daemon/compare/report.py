@@ -10,6 +10,7 @@ from string import Template
 from typing import Final
 
 from . import plan, plots
+from .advice import listed
 from .comparison import Comparison
 from .figures import Figure, labels
 from .latency import Latencies
@@ -26,7 +27,7 @@ def report(comparison: Comparison) -> str:
     looks = {name: f"c{at}" for at, name in enumerate(names)}
     first, *others = comparison.advice
     return template.substitute(
-        title=escape(f"{_listed(names)}, compared" if len(names) > 1 else f"{names[0]}, measured"),
+        title=escape(f"{listed(names)}, compared" if len(names) > 1 else f"{names[0]}, measured"),
         how=escape(comparison.how),
         verdict="good" if comparison.good else "bad",
         first=escape(first),
@@ -36,10 +37,6 @@ def report(comparison: Comparison) -> str:
         faults="".join(_faults(comparison.turns, looks)),
         tables="".join(_tables(comparison.figures, looks)),
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _emphasised(line: str) -> str:

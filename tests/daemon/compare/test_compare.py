@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -24,11 +23,12 @@ COMMAND = [sys.executable, "-c", "from znoded.daemon.cli import main; main()", "
 
 
 def alive(pid: int) -> bool:
+    """Not only waiting for somebody to take note of its end."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
         return False
-    return True
+    return stat.rpartition(") ")[2][0] not in "ZX"
 
 
 def servers(folder: Path) -> list[int]:

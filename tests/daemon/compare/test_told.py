@@ -92,6 +92,10 @@ class TestAdvice:
             "No acknowledged write was lost under faults: 1,000 of zab are on every server."
         ]
 
+    def test_three_are_listed_as_people_do(self) -> None:
+        advice = compared(turn("zab"), turn("raft"), turn("ZooKeeper")).advice
+        assert "1,000 of zab, 1,000 of raft and 1,000 of ZooKeeper are on every server." in advice[0]
+
     def test_a_lost_write_comes_before_everything(self) -> None:
         lost = compared(turn("zab"), turn("raft", verdict=LOST))
         assert not lost.good
