@@ -115,7 +115,8 @@ class TestConnections:
         connection = connected(daemon.address)
         for byte in int_(len(CONNECT)) + CONNECT + framed(1, Op.exists, get("/")):
             connection.write(bytes((byte,)))
-        assert len(connection._receive()) == 37
+        granted = connection._receive()
+        assert isinstance(granted, bytes) and len(granted) == 37
         assert isinstance(connection.read(), Reply)
 
     def test_a_truncated_frame_ends_with_its_client(self, daemon: Daemon, client: Connection) -> None:

@@ -133,11 +133,13 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Closed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Closed:
     """The server ended the connection."""
 
 
-class Silence(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Silence:
     """Nothing came for PATIENCE seconds."""
 
 
