@@ -140,12 +140,12 @@ def test_every_moment_may_be_the_last(life: Life, site: Site) -> None:
 
 
 def unsynced(steps: Iterable[tuple[int, Step]], since: int) -> Iterator[tuple[int, Step]]:
-    """As if from then on no record that is written to the log were waited for."""
+    """As if from then on nothing that is written to the log were waited for."""
     paths: dict[int, str] = {}
     for moment, step in steps:
         if isinstance(step, Opened):
             paths[step.file] = step.path
-        synced = isinstance(step, SyncedRange) and paths.get(step.file, "").startswith("log/")
+        synced = isinstance(step, SyncedRange | Synced) and paths.get(step.file, "").startswith("log/")
         yield moment, Said(0, b"") if synced and moment > since else step
 
 
