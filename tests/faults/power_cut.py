@@ -174,6 +174,20 @@ class Image:
                 file.truncate(size)
 
 
+def image_of(source: Path) -> Image:
+    """All that is below source, as it is."""
+    image = Image({}, [])
+    for path in sorted(source.rglob("*")):
+        name = str(path.relative_to(source))
+        if path.is_dir():
+            image.directories.append(name)
+        else:
+            data = path.read_bytes()
+            parts = (data[at : at + SECTOR].ljust(SECTOR, b"\0") for at in range(0, len(data), SECTOR))
+            image.files[name] = len(data), dict(enumerate(parts))
+    return image
+
+
 class Disk:
     """The files below one directory, and what of them is durable. It begins empty, or with an image."""
 
