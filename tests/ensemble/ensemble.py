@@ -113,10 +113,9 @@ class Ensemble:
         return found[1] if found else ""
 
     def epoch(self, sid: int) -> int:
-        """Of the last transaction that a server has applied."""
+        """Of the last transaction that a server has applied; 0 if it does not serve."""
         found = re.search("Zxid: 0x([0-9a-f]+)", word(self.servers[sid].address, "srvr"))
-        assert found is not None
-        return int(found[1], 16) >> 32
+        return int(found[1], 16) >> 32 if found else 0
 
     def leader(self) -> int:
         """Who leads, once there is one."""

@@ -20,7 +20,6 @@ from ..storage.requests import Request
 from ..zookeeper.raw import Op, blob, int_, text
 from .ensemble import Ensemble, asked, connected, word
 from .load import OPEN, Load
-from .test_beginnings import alone, begin, make
 
 CLIENTS = 5
 CREATED = blob(b"") + OPEN + int_(0)
@@ -133,17 +132,3 @@ def test_nobody_leads_in_the_place_of_who_led_the_last_epoch(ensemble: Ensemble)
     tree = ensemble.assert_same_trees()
     assert "/kept" in tree
     assert "/lost" not in tree
-
-
-def test_a_standalone_servers_data_begin_an_ensemble(ensemble: Ensemble) -> None:
-    first = ensemble.servers[1]
-    with alone(first):
-        first.start()
-        make(first, "/mine")
-        first.kill()
-    convert(ensemble, "raft", (1,))
-    for sid in (2, 3):
-        with ensemble.servers[sid].config.open("a") as config:
-            config.write("consensus=raft\n")
-    begin(ensemble, 1)
-    assert "/mine" in ensemble.assert_same_trees()

@@ -209,6 +209,7 @@ def test_several_at_once_under_load(tmp_path: Path, backend: str) -> None:
         load = Load("/load", ensemble, 3)
         try:
             left_behind(ensemble)
+            epoch = ensemble.epoch(ensemble.leader())
             for sid in (4, 5):
                 ensemble.servers[sid].kill()
                 ensemble.wipe(sid)
@@ -218,8 +219,10 @@ def test_several_at_once_under_load(tmp_path: Path, backend: str) -> None:
         finally:
             load.stop()
         load.assert_kept(ensemble.assert_same_trees())
+        # Who loses its leader on the way, on a busy machine, may get another one's, too.
+        leaders = 1 + ensemble.epoch(ensemble.leader()) - epoch
         for sid in (4, 5):
-            assert ensemble.servers[sid].log.count("by a snapshot") == 1
+            assert 1 <= ensemble.servers[sid].log.count("by a snapshot") <= leaders
 
 
 def test_one_without_room_for_the_snapshot_joins_once_there_is_some(ensemble: Ensemble, folder: Path) -> None:
