@@ -12,6 +12,8 @@ from ..storage import paths
 from .errors import BadAddress
 
 PORT: Final = 2181
+LONGEST: Final = 1 << 21
+"""Seconds that no timeout reaches: in milliseconds it must fit into 32 bits."""
 _OPTIONS: Final = ("ca", "cert", "key", "timeout")
 
 
@@ -63,6 +65,8 @@ def parse(text: str) -> Address:
         if name not in _OPTIONS:
             raise BadAddress(f"?{name}= is none of {', '.join(_OPTIONS)}")
         options[name] = value
+    if "key" in options and "cert" not in options:
+        raise BadAddress("a key is nothing without its cert")
     if scheme == "ws" and (options.keys() & {"ca", "cert", "key"}):
         raise BadAddress("ca, cert and key are for wss://")
     hosts, slash, root = rest.partition("/")
@@ -108,6 +112,6 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0
-    if not 0 < seconds < 1 << 20:
+    if not 0 < seconds < LONGEST:
         raise BadAddress(f"timeout={text} is no number of seconds")
     return seconds

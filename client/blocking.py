@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from functools import wraps
 from ssl import SSLContext
 from types import TracebackType
@@ -53,7 +54,7 @@ class BlockingClient:
         ssl: SSLContext | None = None,
         renew: bool = False,
         on_state: Callable[[State], None] | None = None,
-        max_message: int = 1 << 20,
+        max_message: int = 0xFFFFF,
     ) -> None:
         """As Client; on_state is called on the client's thread, and must not wait for anything."""
         self.client = Client(
@@ -68,9 +69,13 @@ class BlockingClient:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._changing = threading.Lock()
 
     def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise ConnectionClosed("a client is opened once: make another one")
         started = threading.Event()
+        self._over = asyncio.Event()
 
         def serve() -> None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -78,7 +83,6 @@ class BlockingClient:
                 self._loop.call_soon(started.set)
                 runner.run(self._over.wait())
 
-        self._over = asyncio.Event()
         self._thread = threading.Thread(target=serve, name="znoded client", daemon=True)
         self._thread.start()
         started.wait()
@@ -96,23 +100,30 @@ class BlockingClient:
 
     def close(self) -> None:
         """End the session, and its ephemerals with it."""
-        if self._loop is not None:
-            self.wait(self.client.close())
+        try:
+            with suppress(ConnectionClosed):
+                self.wait(self.client.close())
+        finally:
             self._stop()
 
     def wait(self, work: Awaitable[T]) -> T:
         """The result of anything that runs on the client's event loop, such as a method of a recipe."""
-        if self._loop is None:
-            if asyncio.iscoroutine(work):
-                work.close()
-            raise ConnectionClosed("the client is not open: use it in `with`")
 
         async def run() -> T:
             return await work
 
-        future = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        with self._changing:
+            refused = self._refusal()
+            if refused is None and self._loop is not None:
+                future = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        if refused is not None:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise refused
         try:
             return future.result()
+        except CancelledError:  # the loop has ended
+            raise ConnectionClosed("the client was closed meanwhile") from None
         except BaseException:  # Ctrl-C, for one
             future.cancel()
             raise
@@ -206,11 +217,21 @@ class BlockingClient:
     count = _waiting(Client.count)
     reconfig = _waiting(Client.reconfig)
 
+    def _refusal(self) -> Exception | None:
+        """Why nothing can be waited for."""
+        if self._loop is None:
+            return ConnectionClosed("the client is not open: use it in `with`")
+        if threading.current_thread() is self._thread:
+            return RuntimeError("the client's own thread would wait for itself: use `client` there")
+        return None
+
     def _stop(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._over.set)
+        with self._changing:
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                loop.call_soon_threadsafe(self._over.set)
+        if self._thread is not None:
             self._thread.join()
-            self._loop = self._thread = None
 
 
 class BlockingTransaction(Operations):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from ssl import SSLContext
 from types import TracebackType
@@ -15,6 +16,8 @@ from ..storage.acl import Acl
 from . import address as addresses
 from .connection import Call
 from .errors import (
+    BadAddress,
+    BadVersion,
     ClientError,
     ConnectionClosed,
     NodeExists,
@@ -27,13 +30,22 @@ from .errors import (
     refusal,
 )
 from .feed import Feed
-from .requests import Made, acl_of, create_arguments, full_path, versioned, with_data
+from .requests import (
+    Made,
+    acl_of,
+    as_credentials,
+    as_text,
+    create_arguments,
+    full_path,
+    versioned,
+    with_data,
+)
 from .session import Credentials, Session
 from .transaction import Operation, Result, Transaction
 from .values import Created, Got, Stat, State
 from .watches import Registry, Watch
 
-_LARGEST: Final = 1 << 20
+_LARGEST: Final = 0xFFFFF
 """Bytes of a message that servers take unless they are configured otherwise (jute.maxbuffer)."""
 _AT_ONCE: Final = 256
 """Requests that a walk has on the way."""
@@ -62,9 +74,10 @@ class Client:
     made, and the answers come in that order. While there is no connection they wait.
 
     What was not sent is sent later; reads that were not answered are asked again. A change that was sent and
-    not answered raises OutcomeUnknown: it was made, or it was not. Each call takes a `timeout` in seconds; on
-    a read and on what was not sent it raises TimedOut. A server's refusals are in `znoded.client.errors`,
-    each a class, with the path in its message.
+    not answered raises OutcomeUnknown: it was made, or it was not. So do changes behind it in the line that
+    was lost. Each call takes a `timeout` in seconds, of each request that it makes; on a read and on what was
+    not sent it raises TimedOut. A call whose task is cancelled may be done or not, as may what it sent. A
+    server's refusals are in `znoded.client.errors`, each a class, with the path in its message.
     """
 
     def __init__(
@@ -82,13 +95,25 @@ class Client:
         """servers: `h1:2181,h2:2181/chroot`, or a URL (znoded.client.address.parse; what it says goes before
         what is given here). timeout: seconds of silence after which the session ends; a server may grant
         others. connect_timeout: seconds for the first connection. auth: (scheme, credentials) each, such as
-        ("digest", b"user:password"). ssl: for wss:// with a context of one's own. renew: go on with a new
-        session when one expires, instead of raising SessionExpired from then on. on_state: is called with
-        each new state. max_message: the servers' jute.maxbuffer, in bytes.
+        ("digest", b"user:password"). ssl: speak TLS, by a context of one's own. renew: go on with a new
+        session when one expires, instead of raising SessionExpired from then on; changes that wait when it
+        does raise it once. on_state: is called with each new state. max_message: the servers' jute.maxbuffer,
+        in bytes.
+
+        Raises BadAddress, ValueError and TypeError for what is wrong here, OSError if a file can't be read.
         """
         found = addresses.parse(servers)
+        if ssl is not None:
+            if found.ca or found.cert:
+                raise BadAddress("ca, cert and key are for who gives no context of their own")
+            found = replace(found, tls=True)
+        seconds = found.timeout or timeout
+        if not 0 < seconds < addresses.LONGEST:
+            raise ValueError(f"{seconds} is no timeout in seconds")
         self._root = found.root
-        credentials = [*auth, ("digest", found.user.encode())] if found.user else list(auth)
+        credentials = [as_credentials(scheme, shown) for scheme, shown in auth]
+        if found.user:
+            credentials.append(("digest", found.user.encode()))
         self._connect_timeout = connect_timeout
         self._on_state = on_state
         self._feeds: WeakSet[Feed[State]] = WeakSet()
@@ -96,7 +121,7 @@ class Client:
         self._full = partial(full_path, self._root)
         self._session = Session(
             found,
-            found.timeout or timeout,
+            seconds,
             credentials,
             tls=ssl or found.context(),
             renew=renew,
@@ -128,9 +153,9 @@ class Client:
 
     def states(self) -> Feed[State]:
         """An async iterator over the states to come, the present one first; it ends with the client."""
-        feed = Feed(_STATES, self.state)
+        feed: Feed[State] = Feed(_STATES)
         feed.put(self.state)
-        if self.state in (State.CLOSED, State.EXPIRED) and not self._session.renews:
+        if self._session.ended:
             feed.end()
         self._feeds.add(feed)
         return feed
@@ -154,14 +179,17 @@ class Client:
     @property
     def alive_until(self) -> float:
         """When the session can expire at the earliest, by the event loop's clock: a server has heard of this
-        client one timeout before."""
-        return self._session.confirmed + self.timeout
+        client one timeout before. Minus infinity without a session. (A server that is not the leader tells
+        it within half a tick what it heard; one that dies or is cut off before has told too little, and
+        what must never be done twice also needs a fencing token.)"""
+        return self._session.alive_until
 
     async def add_auth(self, scheme: str, credentials: bytes, *, timeout: float | None = None) -> None:
         """Show an identity (`digest` and user:password), on every connection from now on; AuthFailed if it
         is refused."""
-        await self._ask("auth", {"scheme": scheme, "credentials": bytes(credentials)}, timeout=timeout)
-        self._session.remember(scheme, bytes(credentials))
+        scheme, credentials = as_credentials(scheme, credentials)
+        await self._ask("auth", {"scheme": scheme, "credentials": credentials}, timeout=timeout)
+        self._session.remember(scheme, credentials)
 
     async def whoami(self, *, timeout: float | None = None) -> list[tuple[str, str]]:
         """The identities that the server knows this client by: (scheme, id) each."""
@@ -193,12 +221,12 @@ class Client:
         full = self._full(path, sequential)
         made = create_arguments(full, data, acl, ephemeral, sequential, container, ttl)
         try:
-            found = await self._ask("create", made, path, size=len(data), safe=False, timeout=timeout)
+            found = await self._ask("create", made, path, safe=False, timeout=timeout)
         except NoNode:
             if not parents:
                 raise
             await self.ensure_path(path.rpartition("/")[0] or "/", acl=acl, timeout=timeout)
-            found = await self._ask("create", made, path, size=len(data), safe=False, timeout=timeout)
+            found = await self._ask("create", made, path, safe=False, timeout=timeout)
         return Created(self._registry.shown(found["path"]), Stat.of(found["stat"]))
 
     async def get(self, path: str, *, timeout: float | None = None) -> Got:
@@ -210,7 +238,7 @@ class Client:
         """Change a znode's data, if it has that version (-1: any). Raises BadVersion, NoNode, NoAuth,
         QuotaExceeded."""
         made = with_data(versioned(self._full(path), version), data)
-        found = await self._ask("set", made, path, size=len(data), safe=False, timeout=timeout)
+        found = await self._ask("set", made, path, safe=False, timeout=timeout)
         return Stat.of(found["stat"])
 
     async def delete(
@@ -220,6 +248,8 @@ class Client:
         comes meanwhile; what others delete meanwhile is as well. Raises BadVersion, NoNode, NotEmpty, NoAuth.
         """
         made = versioned(self._full(path), version)
+        if recursive and version != -1 and (await self.get(path, timeout=timeout)).stat.version != version:
+            raise BadVersion(path)
         while True:
             if recursive:
                 below = [found async for found in self.walk(path)]
@@ -281,7 +311,7 @@ class Client:
 
     async def walk(self, path: str = "/", *, timeout: float | None = None) -> AsyncIterator[str]:
         """The path of a znode and of all below it, each before those below it; those that others delete
-        meanwhile may be left out. Raises NoNode, NoAuth if that is so of the first."""
+        meanwhile may be left out. Raises NoNode if there is none, NoAuth if one of them may not be read."""
         ahead: deque[tuple[str, asyncio.Task[list[str]]]] = deque()
         late = deque([path])
         first = True
@@ -303,10 +333,12 @@ class Client:
         finally:
             for _, task in ahead:
                 task.cancel()
+            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
     async def ephemerals(self, path: str = "/", *, timeout: float | None = None) -> list[str]:
         """The paths of this session's ephemerals that begin so, sorted."""
-        found = await self._ask("getEphemerals", {"path": self._full(path)}, path, timeout=timeout)
+        full = self._full(path)
+        found = await self._ask("getEphemerals", {"path": full}, path, timeout=timeout)
         return sorted(map(self._registry.shown, found["paths"]))
 
     async def count(self, path: str = "/", *, timeout: float | None = None) -> int:
@@ -336,7 +368,10 @@ class Client:
         timeout: float | None = None,
     ) -> Got:
         """Change an ensemble's members. Raises ReconfigDisabled where they stand in the configuration."""
-        made: Made = {"joining": joining, "leaving": leaving, "members": members, "version": version}
+        made = versioned("", version)
+        del made["path"]
+        for name, text in (("joining", joining), ("leaving", leaving), ("members", members)):
+            made[name] = as_text(text)
         found = await self._ask("reconfig", made, safe=False, timeout=timeout)
         return Got(found["data"] or b"", Stat.of(found["stat"]))
 
@@ -348,12 +383,11 @@ class Client:
         arguments: Made,
         path: str = "",
         *,
-        size: int = 0,
         safe: bool = True,
         timeout: float | None = None,
     ) -> _Fields:
         """The result; raises the refusal. path: as the caller knows it."""
-        call = Call(name, arguments, path, safe=safe, size=size)
+        call = Call(name, arguments, path, safe=safe)
         self._session.submit(call)
         if timeout is None:
             code, result = await call.answer
@@ -372,8 +406,7 @@ class Client:
 
     async def _commit(self, operations: Sequence[Operation], timeout: float | None) -> list[Result]:
         parts = [[name, arguments] for name, arguments, _ in operations]
-        size = sum(len(cast(bytes, arguments.get("data", b""))) + 200 for _, arguments, _ in operations)
-        found = await self._ask("multi", {"ops": parts}, size=size, safe=False, timeout=timeout)
+        found = await self._ask("multi", {"ops": parts}, safe=False, timeout=timeout)
         outcomes = found["results"]
         # One that failed has (0, None) before it, and a code that says so behind it.
         for index, ((code, result), (_, _, path)) in enumerate(zip(outcomes, operations, strict=True)):
@@ -424,13 +457,16 @@ class Client:
     def _changed(self, state: State) -> None:
         for feed in tuple(self._feeds):
             feed.put(state)
-        over = state is State.CLOSED or (state is State.EXPIRED and not self._session.renews)
-        if over:
+        if self._session.ended:
             for feed in tuple(self._feeds):
                 feed.end()
-            self._registry.end(SessionExpired() if state is State.EXPIRED else None)
+            self._registry.end(SessionExpired if state is State.EXPIRED else StopAsyncIteration)
         if self._on_state is not None:
-            self._on_state(state)
+            try:
+                self._on_state(state)
+            except Exception as error:  # the session does not end of it
+                what = {"message": "a client's on_state failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(what)
 
 
 def _deepest_first(paths: Sequence[str]) -> list[list[str]]:

@@ -20,12 +20,13 @@ class ConnectionClosed(ClientError):
 
 
 class OutcomeUnknown(ClientError):
-    """A change was sent, and its answer will not come: it was made, or it was not. Look before you try
-    again. (A connection loss in ZooKeeper's terms.)"""
+    """A change was sent, or waited behind one that was, and its answer will not come: it was made, or it was
+    not. Look before you try again. (A connection loss in ZooKeeper's terms.)"""
 
 
 class TimedOut(ClientError, TimeoutError):
-    """A request was not answered in its time, and has changed nothing."""
+    """A request was not answered in its time. It was a read, or was not sent, and has changed nothing; what
+    may be done twice (ensure_path, add_auth, sync) may have been done."""
 
 
 class BadAddress(ClientError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -12,28 +13,29 @@ T = TypeVar("T")
 class Feed(Generic[T]):
     """An async iterator that others put things into; it holds `limit` of them at most.
 
-    What is too much takes the place of all that waits, as `overflow` says it.
+    What is too much takes the place of all that waits, or `overflow` does, which says so.
     """
 
-    def __init__(self, limit: int, overflow: T) -> None:
+    def __init__(self, limit: int, overflow: T | None = None) -> None:
         self._items: deque[T] = deque()
         self._limit = limit
         self._overflow = overflow
         self._more = asyncio.Event()
-        self._over: BaseException | None = None
+        self._over: Callable[[], Exception] | None = None
 
     def put(self, item: T) -> None:
         """Add what happened."""
-        if len(self._items) >= self._limit:
-            self._items.clear()
-            item = self._overflow
-        self._items.append(item)
+        items = self._items
+        if len(items) >= self._limit:
+            items.clear()
+            item = self._overflow or item
+        items.append(item)
         self._more.set()
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Nothing will come any more: once all is read, loops end, or raise the error."""
+    def end(self, error: Callable[[], Exception] = StopAsyncIteration) -> None:
+        """Nothing will come any more: once all is read, loops end, or raise such an error."""
         if self._over is None:
-            self._over = error or StopAsyncIteration()
+            self._over = error
             self._more.set()
 
     def __aiter__(self) -> Self:
@@ -42,7 +44,7 @@ class Feed(Generic[T]):
     async def __anext__(self) -> T:
         while not self._items:
             if self._over is not None:
-                raise self._over
+                raise self._over()
             self._more.clear()
             await self._more.wait()
         return self._items.popleft()

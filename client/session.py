@@ -7,20 +7,23 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from ssl import SSLContext
 from typing import Final
 
 import aiohttp
 
 from .address import Address
-from .connection import PROTOCOL, Answer, Arguments, Call, Connection, Granted, OnEvent
+from .connection import PROTOCOL, Answer, Arguments, Call, Connection, Granted, Limits, OnEvent
 from .errors import (
     AuthFailed,
     ClientError,
     ConnectionClosed,
     NoConnection,
     OutcomeUnknown,
+    Refused,
     SessionExpired,
+    TooLarge,
 )
 from .values import State
 
@@ -32,6 +35,8 @@ _FAREWELL: Final = 2.0
 """Seconds that closing a session waits for its answer."""
 _LOST: Final = (OSError, aiohttp.ClientError, TimeoutError, ConnectionClosed, ValueError)
 """What comes of a server that does not serve, or is none."""
+_NOT_UNDERSTOOD: Final = (aiohttp.WSCloseCode.UNSUPPORTED_DATA, aiohttp.WSCloseCode.INVALID_TEXT)
+"""How a server closes that can't make sense of a message: it never will."""
 
 Credentials = tuple[str, bytes]
 """scheme, and for digest user:password."""
@@ -41,7 +46,8 @@ class Session:
     """Takes requests at any time, and has them answered by whichever server there is.
 
     A request that was not sent waits for the next connection; one that was sent and not answered is sent
-    again if that is safe, and else ends in OutcomeUnknown.
+    again if that is safe, and else ends in OutcomeUnknown. So do changes that waited behind it: none is made
+    where one before it may not have been.
     """
 
     def __init__(
@@ -57,16 +63,19 @@ class Session:
         rearm: Callable[[], list[Arguments]],
         on_state: Callable[[State], None],
     ) -> None:
-        """timeout: in seconds, that is asked for. renew: begin a new session when one expires. rearm: the
-        arguments of setWatches, for a connection that knows none of them yet."""
+        """timeout: in seconds, that is asked for. renew: begin a new session when one expires. largest: bytes
+        of a message. rearm: the arguments of setWatches, for a connection that knows none of them yet.
+
+        ended: whether nothing will be answered any more."""
         self.state = State.CONNECTING
+        self.ended = False
         self.granted: Granted | None = None
         self._address = address
         self._timeout = timeout
         self._credentials = list(credentials)
         self._tls = tls
         self._renew = renew
-        self._largest = largest
+        self._limits = Limits(largest)
         self._on_event = on_event
         self._rearm = rearm
         self._on_state = on_state
@@ -74,24 +83,25 @@ class Session:
         self._connection: Connection | None = None
         self._seen = 0
         self._confirmed = 0.0
-        self._last_error = "none was tried"
+        self._pause = 0.0
+        self._last_error = "none has answered yet"
         self._over: Callable[[], ClientError] | None = _not_opened
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
 
     @property
-    def renews(self) -> bool:
-        """Whether a session that expires is followed by another."""
-        return self._renew
-
-    @property
-    def confirmed(self) -> float:
-        """When (the loop's time) the last thing was sent that a server is known to have heard: the session
-        lives for its timeout from then on, at the least."""
-        return self._connection.confirmed if self._connection is not None else self._confirmed
+    def alive_until(self) -> float:
+        """When (the loop's time) it can expire at the earliest: a timeout after the last thing was sent that
+        a server is known to have heard. Minus infinity if there is none, or it is being closed."""
+        if self.granted is None or self._over is not None:
+            return float("-inf")
+        confirmed = self._connection.confirmed if self._connection is not None else self._confirmed
+        return confirmed + self.granted.timeout
 
     async def start(self, patience: float) -> None:
         """Begin; NoConnection if no server takes it within that many seconds."""
+        if self._over is not _not_opened:
+            raise ConnectionClosed("a client is opened once: make another one")
         self._over = None
         self._task = asyncio.create_task(self._run())
         try:
@@ -104,57 +114,68 @@ class Session:
         except asyncio.CancelledError:
             await self.close()
             raise
-        if self.state is not State.CONNECTED:  # refused, for good
+        if self.ended:  # the credentials were refused, for one
             await self.close()
-            self.submit(Call("ping", {}, safe=True))
+            self._check()
 
     def submit(self, call: Call) -> None:
         """Put a request in line; raises what ended the session, if it is over."""
-        if self._over is not None:
-            raise self._over()
+        self._check()
         self._waiting.append(call)
         if self._connection is not None:
             self._connection.wake()
 
     def remember(self, scheme: str, credentials: bytes) -> None:
         """Show these, too, on every connection to come."""
-        self._credentials.append((scheme, credentials))
+        if (scheme, credentials) not in self._credentials:
+            self._credentials.append((scheme, credentials))
 
     async def close(self) -> None:
-        """End the session, its ephemerals with it; without a connection it is left to its timeout."""
-        if self._over is None and self._connection is not None:
-            call = Call("close", {}, safe=True)
-            self.submit(call)
-            with suppress(TimeoutError, ClientError):
-                async with asyncio.timeout(_FAREWELL):
-                    await call.answer
-        self._end(State.CLOSED, _closed)
+        """End the session, its ephemerals with it; without a connection it is left to its timeout. What was
+        asked before is answered before."""
+        try:
+            if self._over is None and self._connection is not None:
+                call = Call("close", {}, safe=True)
+                self.submit(call)
+                self._over = _closed
+                with suppress(TimeoutError, ClientError):
+                    async with asyncio.timeout(_FAREWELL):
+                        await call.answer
+            elif self._over is _closed and self._task is not None:  # somebody else does already
+                await asyncio.wait([self._task], timeout=_FAREWELL)
+        finally:
+            self._end(State.CLOSED, _closed)
+            if self._task is not None:
+                self._task.cancel()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        fault: Callable[[], ClientError] = _closed
         try:
             async with aiohttp.ClientSession() as http:
-                while self._over is None:
+                while not self.ended:
                     await self._serve(await self._connect(http))
+        except SessionExpired:  # all were told
+            pass
+        except Exception as error:
+            fault = partial(ConnectionClosed, f"the client failed: {error!r}")
+            raise
         finally:  # whatever ends it, nobody waits for ever
-            self._end(State.CLOSED, _closed)
+            self._end(State.CLOSED, fault)
 
     async def _connect(self, http: aiohttp.ClientSession) -> Connection:
-        """A connection with a session, from whichever server gives one; each is asked in turn."""
-        servers = self._address.shuffled()
-        pause = _FIRST_PAUSE
+        """A connection with a session, from whichever server gives one first; SessionExpired when that is
+        the end. Those that serve nobody are asked less and less often."""
         while True:
-            for host, port in servers:
+            await asyncio.sleep(random.uniform(self._pause / 2, self._pause))  # noqa: S311
+            self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            for host, port in self._address.shuffled():
                 try:
-                    async with asyncio.timeout(max(self._timeout / len(servers), 1)):
+                    async with asyncio.timeout(max(self._timeout / len(self._address.servers), 1)):
                         return await self._try(http, host, port)
                 except _LOST as error:
-                    self._last_error = f"{host}:{port}: {error or type(error).__name__}"
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                    self._last_error = f"{host}:{port}: {str(error) or type(error).__name__}"
 
     async def _try(self, http: aiohttp.ClientSession, host: str, port: int) -> Connection:
         name = f"[{host}]" if ":" in host else host
@@ -164,15 +185,16 @@ class Session:
             protocols=(PROTOCOL,),
             max_msg_size=0,
             ssl=self._tls if self._tls is not None else True,
-            timeout=aiohttp.ClientWSTimeout(ws_close=_FAREWELL),
+            timeout=aiohttp.ClientWSTimeout(ws_close=0),  # who does not answer is not waited for
         )
-        connection = Connection(socket, self._waiting, self._seen, self._largest)
+        connection = Connection(socket, self._waiting, self._seen, self._limits)
         try:
             self.granted = await connection.connect(self._timeout, self.granted)
         except SessionExpired:
+            await connection.close()
             self._expire()
-            if self._over is not None:
-                return connection
+            if self.ended:
+                raise
             raise ConnectionClosed("the session has expired") from None
         except BaseException:
             await connection.close()
@@ -181,9 +203,7 @@ class Session:
 
     async def _serve(self, connection: Connection) -> None:
         """Be connected, until it is lost."""
-        if self._over is not None or self.granted is None:
-            await connection.close()
-            return
+        assert self.granted is not None
         greeting = [
             Call("auth", {"scheme": scheme, "credentials": shown}, safe=True)
             for scheme, shown in self._credentials
@@ -194,32 +214,46 @@ class Session:
         self._waiting.extendleft(reversed([*greeting, *watches]))
         self._connection = connection
         self._become(State.CONNECTED)
-        self._settled.set()
+        if greeting:
+            greeting[-1].answer.add_done_callback(self._settle)
+        else:
+            self._settled.set()
         connection.wake()
         try:
             self._last_error = await connection.run(self.granted.timeout, self._on_event)
         except _LOST as error:
-            self._last_error = str(error)
+            self._last_error = str(error) or type(error).__name__
         finally:
             self._connection = None
             self._seen, self._confirmed = connection.seen, connection.confirmed
-            await connection.close()
+            if connection.served:
+                self._pause = _FIRST_PAUSE
             self._lose(connection, {*greeting, *watches})
+            await connection.close()
 
     def _lose(self, connection: Connection, own: set[Call]) -> None:
-        """Put back what may be sent again; nobody knows of the rest."""
+        """Put back, in order, what may be sent again; nobody knows of the rest."""
+        why = self._last_error
+        if connection.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            for call in self._limits.correct(connection.sent.values()):
+                if not call.answer.done():
+                    call.answer.set_exception(TooLarge(call.path, f"is too large: {why}"))
         again: list[Call] = []
+        lost = False
         for call in [*connection.sent.values(), *self._waiting]:
             if call in own or call.answer.done():
                 call.answer.cancel()
-            elif call.safe or not call.sent:
+            elif not call.safe and (call.sent or lost):
+                lost = True
+                what = "the answer was lost with the connection" if call.sent else "one before it was lost"
+                call.answer.set_exception(OutcomeUnknown(f"{_named(call)}: {what}: {why}"))
+            elif call.sent and connection.close_code in _NOT_UNDERSTOOD:
+                call.answer.set_exception(Refused(call.path, f"{call.name}: {why}"))
+            elif self.ended and self._over is not None:
+                call.answer.set_exception(self._over())
+            else:
                 call.sent = False
                 again.append(call)
-            else:
-                what = f"{call.path}: the answer" if call.path else "the answer"
-                call.answer.set_exception(
-                    OutcomeUnknown(f"{what} to {call.name} was lost with the connection: {self._last_error}")
-                )
         self._waiting.clear()
         self._waiting.extend(again)
         if self._over is None:
@@ -227,16 +261,29 @@ class Session:
 
     def _expire(self) -> None:
         self.granted = None
-        if not self._renew:
+        if self._over is not None:  # it was being closed
+            self._end(State.CLOSED, self._over)
+        elif self._renew:
+            changes = [call for call in self._waiting if not call.safe]
+            for call in changes:
+                self._waiting.remove(call)
+            _fail(changes, SessionExpired)
+            self._become(State.EXPIRED)
+        else:
             self._end(State.EXPIRED, SessionExpired)
-            return
-        self._become(State.EXPIRED)
-        self._fail(SessionExpired)
 
     def _shown(self, answer: asyncio.Future[Answer]) -> None:
         """Credentials that are refused will be refused again."""
-        if not answer.cancelled() and answer.exception() is None and answer.result() != (0, {}):
+        if not answer.cancelled() and answer.exception() is None and answer.result()[0]:
             self._end(State.CLOSED, AuthFailed)
+
+    def _settle(self, answer: asyncio.Future[Answer]) -> None:
+        if not answer.cancelled():
+            self._settled.set()
+
+    def _check(self) -> None:
+        if self._over is not None:
+            raise self._over()
 
     def _become(self, state: State) -> None:
         if self.state is not state:
@@ -245,17 +292,24 @@ class Session:
 
     def _end(self, state: State, error: Callable[[], ClientError]) -> None:
         """Take nothing any more; what waits is told why."""
-        if self._over is None or self._over is _not_opened:
+        if not self.ended:
+            self.ended = True
             self._over = error
-            self._fail(error)
+            self.granted = None
+            _fail(self._waiting, error)
+            self._waiting.clear()
             self._settled.set()
             self._become(state)
 
-    def _fail(self, error: Callable[[], ClientError]) -> None:
-        for call in self._waiting:
-            if not call.answer.done():
-                call.answer.set_exception(error())
-        self._waiting.clear()
+
+def _fail(calls: Iterable[Call], error: Callable[[], ClientError]) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(error())
+
+
+def _named(call: Call) -> str:
+    return f"{call.path}: {call.name}" if call.path else call.name
 
 
 def _not_opened() -> ClientError:

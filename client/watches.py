@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 from weakref import WeakSet
@@ -26,26 +27,30 @@ class Watch:
 
     def __init__(self, registry: Registry, path: str, recursive: bool, armed: Call, limit: int) -> None:
         """path: whole, without a chroot. armed: the request that sets it."""
+        self._closed = True
+        self._registry = registry
+        self._armed: Call | None = armed
         self.path = path
         self.recursive = recursive
         self.feed: Feed[Event] = Feed(limit, Event(Kind.MISSED, registry.shown(path)))
-        self._registry = registry
-        self._armed: Call | None = armed
-        armed.answer.add_done_callback(self._set)
+        armed.answer.add_done_callback(_seen)
+        self._closed = False
 
     async def ready(self) -> Self:
         """Wait until a server has set it; raises why it did not."""
         if self._armed is not None:
             code, result = await asyncio.shield(self._armed.answer)
             if code:
-                raise refusal(code, str(result), self.path)
+                raise refusal(code, str(result), self._registry.shown(self.path))
             self._armed = None
         return self
 
     def close(self) -> None:
         """Watch no more; loops over it end."""
         self.feed.end()
-        self._registry.leave(self)
+        if not self._closed:
+            self._closed = True
+            self._registry.leave(self)
 
     async def __aenter__(self) -> Self:
         return await self.ready()
@@ -64,11 +69,9 @@ class Watch:
         return await self.feed.__anext__()
 
     def __del__(self) -> None:
-        self._registry.leave(self)
-
-    def _set(self, answer: asyncio.Future[Answer]) -> None:
-        if not answer.cancelled():
-            answer.exception()  # whoever reads this watch is told
+        if not self._closed:
+            with suppress(RuntimeError):  # without an event loop nobody is told, nor needs to be
+                self._registry.leave(self)
 
 
 class Registry:
@@ -82,8 +85,8 @@ class Registry:
     def watch(self, path: str, recursive: bool, limit: int) -> Watch:
         """A new one."""
         armed = Call("addWatch", {"path": path, "recursive": recursive}, safe=True)
-        watch = Watch(self, path, recursive, armed, limit)
         self._submit(armed)
+        watch = Watch(self, path, recursive, armed, limit)
         self._kinds[recursive].setdefault(path, WeakSet()).add(watch)
         return watch
 
@@ -91,14 +94,14 @@ class Registry:
         """It is read no more; the last of a path tells the server so."""
         watched = self._kinds[watch.recursive]
         held = watched.get(watch.path)
-        if held is None:
+        if held is None:  # the session is over
             return
         held.discard(watch)
         if not held:
             del watched[watch.path]
             kind = "recursive" if watch.recursive else "persistent"
             call = Call("removeWatches", {"path": watch.path, "kind": kind}, safe=True)
-            call.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+            call.answer.add_done_callback(_seen)
             try:
                 self._submit(call)
             except ClientError:  # it is over, and all its watches with it
@@ -133,10 +136,12 @@ class Registry:
                 requests.append({kind: paths})
         return requests
 
-    def end(self, error: BaseException | None) -> None:
+    def end(self, error: Callable[[], Exception]) -> None:
         """The session is over."""
         for watch in self._all():
             watch.feed.end(error)
+        for watched in self._kinds.values():
+            watched.clear()
 
     def shown(self, path: str) -> str:
         """A path as who is below the chroot knows it."""
@@ -146,6 +151,12 @@ class Registry:
         for watched in self._kinds.values():
             for held in tuple(watched.values()):
                 yield from tuple(held)
+
+
+def _seen(answer: asyncio.Future[Answer]) -> None:
+    """Let nobody wonder that an error is not looked at."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _upwards(path: str) -> Iterator[str]:
