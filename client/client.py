@@ -151,6 +151,11 @@ class Client:
         """Of the session, now."""
         return self._session.state
 
+    @property
+    def renews(self) -> bool:
+        """Whether a session that expires is followed by another."""
+        return self._session.renews
+
     def states(self) -> Feed[State]:
         """An async iterator over the states to come, the present one first; it ends with the client."""
         feed: Feed[State] = Feed(_STATES)

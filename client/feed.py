@@ -38,6 +38,10 @@ class Feed(Generic[T]):
             self._over = error
             self._more.set()
 
+    def __len__(self) -> int:
+        """How many things are there to be read."""
+        return len(self._items)
+
     def __aiter__(self) -> Self:
         return self
 

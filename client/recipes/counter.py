@@ -1,0 +1,105 @@
+"""A number that any number of clients add to: Counter."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Final, Generic, TypeVar
+
+from ..client import Client
+from ..errors import BadVersion, NoNode, OutcomeUnknown, SessionExpired
+from ..values import Stat
+from .witness import across_sessions
+
+N = TypeVar("N", int, float)
+
+_SHARED_COUNT: Final = struct.Struct(">i")
+
+
+class Counter(Generic[N]):
+    """A number in a znode's data: `count = await counter.add(2)`.
+
+    The layout is that of kazoo's Counter: Python's repr of the number. With curator=True it is that of
+    Curator's SharedCount: four bytes, for whole numbers below 2**31.
+    """
+
+    def __init__(self, client: Client, path: str, default: N = 0, *, curator: bool = False) -> None:
+        """path: made, with all above it, by the first `add`. default: what a znode without data counts for,
+        and with it whether this is an int or a float."""
+        if curator and not isinstance(default, int):
+            raise TypeError("Curator's counters are whole numbers")
+        self._client = client
+        self._path = path
+        self._default: N = default
+        self._curator = curator
+        self._turn = asyncio.Lock()
+        """Those who add here do not get in each other's way."""
+
+    async def value(self) -> N:
+        """The number, now. Raises NoAuth; ValueError if the znode holds something else."""
+        try:
+            data, _ = await self._client.get(self._path)
+        except NoNode:
+            return self._default
+        return self._decoded(data)
+
+    async def add(self, amount: N) -> N:
+        """Add to it; the sum.
+
+        If another one changes it at the same time, this is done again on what is there then. Raises NoAuth,
+        QuotaExceeded, ValueError as `value` does, and OutcomeUnknown if the answer was lost with the
+        connection and what is there now does not tell whether this or another one made the change.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    data, stat = await self._client.get(self._path)
+                    total: N = self._decoded(data) + amount
+                    if await self._set(self._encoded(total), stat):
+                        return total
+                except NoNode:
+                    await self._client.ensure_path(self._path)
+                except SessionExpired:  # nothing was done
+                    if not self._client.renews:
+                        raise
+
+    async def _set(self, data: bytes, before: Stat) -> bool:
+        """Whether this was the next change."""
+        try:
+            await self._client.set(self._path, data, before.version)
+        except BadVersion:
+            return False
+        except OutcomeUnknown:
+            if await self._was_another(data, before):
+                return False
+            raise
+        return True
+
+    async def _was_another(self, data: bytes, before: Stat) -> bool:
+        """Whether the next change was, or will be, another than to that data."""
+        try:
+            found, now = await across_sessions(self._client, lambda: self._client.get(self._path))
+        except (NoNode, SessionExpired):
+            return False
+        if now.czxid != before.czxid:
+            return False
+        return now.version == before.version or (now.version == before.version + 1 and found != data)
+
+    def _decoded(self, data: bytes) -> N:
+        if not data:
+            return self._default
+        try:
+            if self._curator:
+                (number,) = _SHARED_COUNT.unpack(data)
+                return type(self._default)(number)
+            return type(self._default)(data.decode("ascii"))
+        except (ValueError, struct.error):
+            raise ValueError(f"{self._path}: {data[:50]!r} is no number") from None
+
+    def _encoded(self, number: N) -> bytes:
+        if not self._curator:
+            return repr(number).encode()
+        try:
+            return _SHARED_COUNT.pack(number)
+        except struct.error:
+            raise ValueError(f"{self._path}: {number} does not fit four bytes") from None

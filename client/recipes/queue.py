@@ -1,0 +1,406 @@
+"""Queues with priorities, each entry of which is taken once: Queue, LockingQueue."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from typing import ClassVar, Final, NamedTuple, Self
+from uuid import uuid4
+
+from ..client import Client
+from ..errors import (
+    ConnectionClosed,
+    NodeExists,
+    NoNode,
+    OutcomeUnknown,
+    SessionExpired,
+    TimedOut,
+    TransactionFailed,
+)
+from ..transaction import Transaction
+from ..values import Event, Kind, Stat
+from ..watches import Watch
+from .contender import remove
+from .witness import Witnesses, across_sessions
+
+_LOWEST: Final = 999
+"""The last priority, as names have three digits for it."""
+
+
+class _Line:
+    """Entries in their order, as far as events have told; some are locked."""
+
+    def __init__(self, names: Iterable[str] = (), locked: Iterable[str] = ()) -> None:
+        self._there = set(names)
+        self._locked = set(locked)
+        self._heap = list(self._there)
+        heapify(self._heap)
+
+    def came(self, name: str) -> None:
+        if name not in self._there:
+            self._there.add(name)
+            heappush(self._heap, name)
+
+    def gone(self, name: str) -> None:
+        self._there.discard(name)
+
+    def lock(self, name: str) -> None:
+        self._locked.add(name)
+
+    def unlock(self, name: str) -> None:
+        if name in self._locked:
+            self._locked.discard(name)
+            heappush(self._heap, name)
+
+    def first(self) -> str | None:
+        """What is to be taken next."""
+        while self._heap:
+            if (name := self._heap[0]) in self._there and name not in self._locked:
+                return name
+            heappop(self._heap)
+        return None
+
+
+class _BaseQueue(ABC):
+    """What both queues do: put entries in line, and take the first."""
+
+    _prefix: ClassVar[str]
+
+    def __init__(self, client: Client, path: str, entries: str) -> None:
+        self._client = client
+        self._path = path
+        self._entries = entries
+        self._witnesses = Witnesses(client, f"{path}-witnesses")
+        self._turn = asyncio.Lock()
+        self._watch: Watch | None = None
+        self._line: _Line | None = None
+        self._taking: asyncio.Task[bytes | None] | None = None
+
+    async def put(self, value: bytes, priority: int = 100) -> None:
+        """Put one entry in line, once. priority: from 0, which is taken first, to 999. Raises NoAuth,
+        QuotaExceeded, TooLarge; OutcomeUnknown only if the session expired while the answer was lost."""
+        await self.put_all([value], priority)
+
+    async def put_all(self, values: Sequence[bytes], priority: int = 100) -> None:
+        """Put all of them in line, or none if it raises; as `put` otherwise."""
+        if not 0 <= priority <= _LOWEST:
+            raise ValueError(f"{priority} is no priority from 0 to {_LOWEST}")
+        prefix = f"{self._entries}/{self._prefix}{priority:03d}-"
+
+        def fill(transaction: Transaction) -> None:
+            for value in values:
+                transaction.create(prefix, value, sequential=True)
+
+        while True:
+            try:
+                await self._witnesses.commit(fill)
+            except TransactionFailed as error:
+                if not isinstance(error.cause, NoNode):
+                    raise error.cause from None
+                await across_sessions(self._client, self._ensure)
+            except SessionExpired:  # and nothing was done
+                if not self._client.renews:
+                    raise
+            else:
+                return
+
+    async def size(self) -> int:
+        """How many entries there are, those that are locked among them."""
+        stat = await self._client.exists(self._entries)
+        return stat.num_children if stat is not None else 0
+
+    async def get(self, *, timeout: float | None = None) -> bytes:
+        """The first entry's value; waits until there is one.
+
+        timeout: seconds to wait for one, after which TimedOut is raised; 0 takes what is there. If the call
+        is cancelled while it takes an entry, the next call returns that. Raises NoAuth, SessionExpired, and
+        OutcomeUnknown if the session expired and it can't be known who took the first one.
+        """
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise self._late() from None
+        try:
+            while True:
+                try:
+                    value = await self._next(deadline)
+                except SessionExpired:
+                    if not self._client.renews:
+                        raise
+                    self._watch = self._line = None
+                else:
+                    if value is not None:
+                        return value
+        finally:
+            self._turn.release()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self.get()
+        except ConnectionClosed:
+            if self._watch is None:
+                raise
+            raise StopAsyncIteration from None
+
+    async def _next(self, deadline: float | None) -> bytes | None:
+        """The first entry; None if another one was faster."""
+        if self._taking is None:
+            name = await self._first(deadline)
+            # What was begun goes on without who began it: else an entry would be taken, and lost.
+            self._taking = asyncio.create_task(self._take(name))
+        await asyncio.wait([self._taking])
+        task, self._taking = self._taking, None
+        return task.result()
+
+    async def _first(self, deadline: float | None) -> str:
+        """The name of what is to be taken next, once there is one."""
+        if self._watch is None:
+            self._watch = self._client.watch(self._path, recursive=True)
+        while True:
+            if self._line is None:
+                self._line = await self._read()
+            while len(self._watch.feed):
+                self._told(await anext(self._watch))
+            if self._line is None:
+                continue
+            if name := self._line.first():
+                return name
+            try:
+                async with asyncio.timeout_at(deadline):
+                    self._told(await anext(self._watch))
+            except TimeoutError:
+                raise self._late() from None
+            except StopAsyncIteration:
+                raise ConnectionClosed("the client is closed") from None
+
+    def _told(self, event: Event) -> None:
+        if event.kind is Kind.MISSED:
+            self._line = None
+        elif self._line is not None:
+            folder, _, name = event.path.rpartition("/")
+            self._follow(self._line, event.kind, folder, name)
+
+    def _follow(self, line: _Line, kind: Kind, folder: str, name: str) -> None:
+        if folder == self._entries and name.startswith(self._prefix):
+            if kind is Kind.CREATED:
+                line.came(name)
+            elif kind is Kind.DELETED:
+                line.gone(name)
+
+    async def _names(self, folder: str) -> list[str]:
+        """Of the entries in a folder."""
+        try:
+            return [each for each in await self._client.children(folder) if each.startswith(self._prefix)]
+        except NoNode:
+            return []
+
+    def _late(self) -> TimedOut:
+        return TimedOut(f"{self._path}: no entry came in time")
+
+    def _dropped(self, name: str) -> None:
+        """Another one has it for good."""
+        if self._line is not None:
+            self._line.gone(name)
+
+    @abstractmethod
+    async def _read(self) -> _Line: ...
+
+    @abstractmethod
+    async def _take(self, name: str) -> bytes | None:
+        """Its value; None if another one has it."""
+
+    @abstractmethod
+    async def _ensure(self) -> None:
+        """Make what is missing above entries."""
+
+
+class Queue(_BaseQueue):
+    """Entries that are taken out once, the one of the lowest priority number first, then the oldest.
+
+    An entry is gone once it is taken: if whoever took it dies, so does it (LockingQueue keeps it). Layout as
+    kazoo's Queue: `PATH/entry-PRIORITY-NUMBER`. Beside it, in `PATH-witnesses`, each client that uses it has
+    ephemerals, by which it finds out what became of a change whose answer was lost. `async for value in
+    queue` takes one after the other, until the client is closed.
+    """
+
+    _prefix = "entry-"
+
+    def __init__(self, client: Client, path: str) -> None:
+        """path: made, with all above it, by the first `put`."""
+        super().__init__(client, path, path)
+
+    async def _read(self) -> _Line:
+        return _Line(await self._names(self._path))
+
+    async def _take(self, name: str) -> bytes | None:
+        path = f"{self._path}/{name}"
+        while True:
+            try:
+                value = (await self._client.get(path)).data
+                await self._witnesses.commit(lambda transaction: transaction.delete(path))
+            except NoNode:
+                break
+            except TransactionFailed as error:
+                if not isinstance(error.cause, NoNode):
+                    raise error.cause from None
+                break
+            except OutcomeUnknown:
+                if await across_sessions(self._client, lambda: self._client.exists(path)) is None:
+                    raise
+            else:
+                return value
+        self._dropped(name)
+        return None
+
+    async def _ensure(self) -> None:
+        await self._client.ensure_path(self._path)
+
+
+class _Held(NamedTuple):
+    """An entry that is locked here; session: that the lock ends with."""
+
+    name: str
+    value: bytes
+    session: int
+
+
+class LockingQueue(_BaseQueue):
+    """Entries that are locked while somebody works on them, and are gone once that is done.
+
+    `get` locks the first one; `consume` deletes it, `release` leaves it to others. If whoever locked it dies,
+    it is there again once its session ends. One object holds one entry at a time: until it is consumed or
+    released, `get` returns the same one, and so does `async for value in queue`. Layout as kazoo's
+    LockingQueue: `PATH/entries/entry-PRIORITY-NUMBER`, and ephemerals of the same name in `PATH/taken`;
+    `PATH-witnesses` as Queue's.
+    """
+
+    _prefix = "entry-"
+
+    def __init__(self, client: Client, path: str) -> None:
+        """path: made, with all above it, when it is first used."""
+        super().__init__(client, path, f"{path}/entries")
+        self._taken = f"{path}/taken"
+        self._id = uuid4().hex.encode()
+        self._held: _Held | None = None
+
+    async def holds_lock(self) -> bool:
+        """Whether this object holds an entry, by the newest that servers know."""
+        held = self._held
+        if held is None or not self._is_current(held):
+            return False
+        await self._client.sync(self._path)
+        return await self._lock_on(held.name) is not None
+
+    async def consume(self) -> bool:
+        """Delete the entry that is held; False if none is, any more: then others get it. Raises
+        OutcomeUnknown only if the session expired while the answer was lost."""
+        return await self._part(f"{self._entries}/", f"{self._taken}/")
+
+    async def release(self) -> bool:
+        """Leave the entry that is held to others; False if none is held, any more."""
+        return await self._part(f"{self._taken}/")
+
+    async def _part(self, *folders: str) -> bool:
+        """Delete what is named as the entry that is held, and hold it no more."""
+        async with self._turn:
+            if self._taking is not None:  # by a call that was cancelled
+                await asyncio.wait([self._taking])
+                self._taking = None
+            while (held := self._held) is not None and self._is_current(held):
+                transaction = self._client.transaction()
+                for folder in folders:
+                    transaction.delete(folder + held.name)
+                try:
+                    # It is sent in the session that holds the lock, or never.
+                    await transaction.commit()
+                except TransactionFailed as error:
+                    if not isinstance(error.cause, NoNode):
+                        raise error.cause from None
+                    break
+                except SessionExpired:
+                    break
+                except OutcomeUnknown:
+                    # As long as the session lives, nobody else ends the lock.
+                    if await self._lock_on(held.name) is not None:
+                        continue
+                    if not self._is_current(held):
+                        raise
+                self._held = None
+                return True
+            self._held = None
+            return False
+
+    async def _next(self, deadline: float | None) -> bytes | None:
+        if self._taking is None and self._held is not None and self._is_current(self._held):
+            return self._held.value
+        return await super()._next(deadline)
+
+    async def _read(self) -> _Line:
+        return _Line(await self._names(self._entries), await self._names(self._taken))
+
+    def _follow(self, line: _Line, kind: Kind, folder: str, name: str) -> None:
+        super()._follow(line, kind, folder, name)
+        if folder == self._taken:
+            if kind is Kind.CREATED:
+                line.lock(name)
+            elif kind is Kind.DELETED:
+                line.unlock(name)
+
+    async def _take(self, name: str) -> bytes | None:
+        lock = await self._lock(name)
+        if lock is None:
+            return None
+        try:
+            value = (await self._client.get(f"{self._entries}/{name}")).data
+        except NoNode:  # it was consumed meanwhile
+            self._dropped(name)
+            await remove(self._client, f"{self._taken}/{name}")
+            return None
+        self._held = _Held(name, value, lock.ephemeral_owner)
+        return value
+
+    async def _lock(self, name: str) -> Stat | None:
+        """Of this object's lock on it; None if another one has it."""
+        while True:
+            try:
+                return (await self._client.create(f"{self._taken}/{name}", self._id, ephemeral=True)).stat
+            except OutcomeUnknown:
+                pass
+            except NoNode:
+                await self._ensure()
+            except NodeExists:
+                lock = await self._lock_on(name)  # by a try before
+                if lock is None and self._line is not None:
+                    self._line.lock(name)
+                return lock
+
+    async def _ensure(self) -> None:
+        await self._client.ensure_path(self._entries)
+        await self._client.ensure_path(self._taken)
+
+    async def _lock_on(self, name: str) -> Stat | None:
+        """Of the lock on it, if that is this object's, in this session."""
+        try:
+            data, stat = await self._client.get(f"{self._taken}/{name}")
+        except NoNode:
+            return None
+        return stat if data == self._id and stat.ephemeral_owner == self._session else None
+
+    def _is_current(self, held: _Held) -> bool:
+        """Whether the session that locked it goes on."""
+        return held.session == self._session
+
+    @property
+    def _session(self) -> int:
+        """Its id, or 0."""
+        try:
+            return self._client.session[0]
+        except ConnectionClosed:
+            return 0

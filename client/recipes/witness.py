@@ -1,0 +1,94 @@
+"""What became of a change whose answer was lost is found out here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+from uuid import uuid4
+
+from ..client import Client
+from ..errors import NodeExists, NoNode, OutcomeUnknown, SessionExpired, TransactionFailed
+from ..transaction import Transaction
+
+T = TypeVar("T")
+
+
+async def across_sessions(client: Client, read: Callable[[], Awaitable[T]]) -> T:
+    """What is read, in the next session if this one expires and the client renews it. All writes of a session
+    that has expired are decided."""
+    while True:
+        try:
+            return await read()
+        except SessionExpired:
+            if not client.renews:
+                raise
+
+
+class Witnesses:
+    """Ephemerals of one's own that are changed together with what has to be known of.
+
+    A transaction whose answer was lost was done if its witness has changed; each is lent to one transaction
+    at a time, and nothing else changes it. (A token in an entry of a queue, as others protect their creates,
+    would not do: entries are ordered by their names, and their data is all the user's.)
+    """
+
+    def __init__(self, client: Client, folder: str) -> None:
+        """folder: the path that they are below, a container: the server deletes it once it is empty."""
+        self._client = client
+        self._folder = folder
+        self._free: list[str] = []
+
+    async def commit(self, fill: Callable[[Transaction], object]) -> None:
+        """Have done, once, what fill puts into a transaction.
+
+        Raises TransactionFailed if it is refused, SessionExpired if it was not sent before, and OutcomeUnknown
+        only if the session expired before it could be found out.
+        """
+        while True:
+            witness = self._free.pop() if self._free else await self._make()
+            usable = True
+            transaction = self._client.transaction()
+            fill(transaction)
+            own = len(transaction.gathered)
+            token = uuid4().bytes
+            transaction.set(witness, token)
+            try:
+                await transaction.commit()
+                return
+            except TransactionFailed as error:
+                usable = error.index < own
+                if usable or not isinstance(error.cause, NoNode):
+                    raise
+            except SessionExpired:
+                usable = False
+                raise
+            except OutcomeUnknown:
+                usable = False
+                try:
+                    changed = (await self._client.get(witness)).data == token
+                except (NoNode, SessionExpired):
+                    raise OutcomeUnknown(
+                        f"{self._folder}: the answer was lost, and then the session expired"
+                    ) from None
+                usable = True
+                if changed:
+                    return
+            finally:
+                if usable:
+                    self._free.append(witness)
+
+    async def _make(self) -> str:
+        path = f"{self._folder}/{uuid4().hex}"
+        while True:
+            try:
+                await self._client.create(path, ephemeral=True)
+            except NodeExists:  # of a try before
+                pass
+            except NoNode:
+                with suppress(NodeExists, OutcomeUnknown):
+                    await self._client.create(self._folder, container=True, parents=True)
+                continue
+            except OutcomeUnknown:
+                continue
+            return path
