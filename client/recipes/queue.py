@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import ClassVar, Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self, overload
 from uuid import uuid4
 
 from ..client import Client
@@ -16,7 +16,6 @@ from ..errors import (
     NoNode,
     OutcomeUnknown,
     SessionExpired,
-    TimedOut,
     TransactionFailed,
 )
 from ..transaction import Transaction
@@ -111,11 +110,17 @@ class _BaseQueue(ABC):
         stat = await self._client.exists(self._entries)
         return stat.num_children if stat is not None else 0
 
-    async def get(self, *, timeout: float | None = None) -> bytes:
+    @overload
+    async def get(self, *, timeout: None = None) -> bytes: ...
+
+    @overload
+    async def get(self, *, timeout: float | None) -> bytes | None: ...
+
+    async def get(self, *, timeout: float | None = None) -> bytes | None:
         """The first entry's value; waits until there is one.
 
-        timeout: seconds to wait for one, after which TimedOut is raised; 0 takes what is there. If the call
-        is cancelled while it takes an entry, the next call returns that. Raises NoAuth, SessionExpired, and
+        timeout: seconds to wait for one, after which there is None; 0 takes what is there. If the call is
+        cancelled while it takes an entry, the next call returns that. Raises NoAuth, SessionExpired, and
         OutcomeUnknown if the session expired and it can't be known who took the first one.
         """
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
@@ -123,11 +128,13 @@ class _BaseQueue(ABC):
             async with asyncio.timeout_at(deadline):
                 await self._turn.acquire()
         except TimeoutError:
-            raise self._late() from None
+            return None
         try:
             while True:
                 try:
                     value = await self._next(deadline)
+                except TimeoutError:
+                    return None
                 except SessionExpired:
                     if not self._client.renews:
                         raise
@@ -150,7 +157,7 @@ class _BaseQueue(ABC):
             raise StopAsyncIteration from None
 
     async def _next(self, deadline: float | None) -> bytes | None:
-        """The first entry; None if another one was faster."""
+        """The first entry; None if another one was faster. TimeoutError if there is none in time."""
         if self._taking is None:
             name = await self._first(deadline)
             # What was begun goes on without who began it: else an entry would be taken, and lost.
@@ -160,23 +167,17 @@ class _BaseQueue(ABC):
         return task.result()
 
     async def _first(self, deadline: float | None) -> str:
-        """The name of what is to be taken next, once there is one."""
+        """The name of what is to be taken next, once there is one; TimeoutError if there is none in time."""
         if self._watch is None:
             self._watch = self._client.watch(self._path, recursive=True)
         while True:
             if self._line is None:
                 self._line = await self._read()
-            while len(self._watch.feed):
-                self._told(await anext(self._watch))
-            if self._line is None:
-                continue
-            if name := self._line.first():
+            if not len(self._watch.feed) and (name := self._line.first()):
                 return name
             try:
                 async with asyncio.timeout_at(deadline):
                     self._told(await anext(self._watch))
-            except TimeoutError:
-                raise self._late() from None
             except StopAsyncIteration:
                 raise ConnectionClosed("the client is closed") from None
 
@@ -200,9 +201,6 @@ class _BaseQueue(ABC):
             return [each for each in await self._client.children(folder) if each.startswith(self._prefix)]
         except NoNode:
             return []
-
-    def _late(self) -> TimedOut:
-        return TimedOut(f"{self._path}: no entry came in time")
 
     def _dropped(self, name: str) -> None:
         """Another one has it for good."""

@@ -42,7 +42,7 @@ class Witnesses:
     async def commit(self, fill: Callable[[Transaction], object]) -> None:
         """Have done, once, what fill puts into a transaction.
 
-        Raises TransactionFailed if it is refused, SessionExpired if it was not sent before, and OutcomeUnknown
+        Raises TransactionFailed if it is refused, SessionExpired if it was not sent, and OutcomeUnknown
         only if the session expired before it could be found out.
         """
         while True:

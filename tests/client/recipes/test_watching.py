@@ -1,0 +1,118 @@
+"""A watched value is given as it is, then as it becomes, and the last one always."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from znoded.client import ADMIN, Acl, Client, NoAuth
+from znoded.client.recipes import ChildrenWatch, DataWatch
+
+
+def test_data_now_and_later(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            values = DataWatch(client, "/watched")
+            assert await anext(values) == (None, None)
+            created = await client.create("/watched", b"1")
+            assert await anext(values) == (b"1", created.stat)
+            stat = await client.set("/watched", b"2")
+            assert await anext(values) == (b"2", stat)
+            stat = await client.set("/watched", b"2")  # the same data, written anew
+            assert await anext(values) == (b"2", stat)
+            await client.create("/watched/child")
+            await client.delete("/watched", recursive=True)
+            assert await anext(values) == (None, None)
+
+    asyncio.run(scenario())
+
+
+def test_values_may_be_skipped_but_the_last_is_not(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client, Client(server) as writer:
+            await client.create("/skipped")
+
+            async def write() -> None:
+                for number in range(1, 301):
+                    await writer.set("/skipped", b"%d" % number)
+
+            seen: list[int] = []
+            writing = asyncio.create_task(write())
+            async for data, _ in DataWatch(client, "/skipped"):
+                seen.append(int(data or 0))
+                if data == b"300":
+                    break
+            await writing
+            assert seen == sorted(set(seen))
+
+    asyncio.run(scenario())
+
+
+def test_children_now_and_later(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            names = ChildrenWatch(client, "/parent")
+            assert await anext(names) is None
+            await client.create("/parent")
+            assert await anext(names) == []
+            await client.create("/parent/b")
+            assert await anext(names) == ["b"]
+            await client.set("/parent", b"is none of its children")
+            await client.create("/parent/a")
+            assert await anext(names) == ["a", "b"]
+            await client.delete("/parent", recursive=True)
+            seen = [await anext(names)]
+            while seen[-1] is not None:
+                seen.append(await anext(names))
+
+    asyncio.run(scenario())
+
+
+def test_a_step_that_is_cancelled_skips_nothing(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            await client.create("/patient", b"0")
+            values = DataWatch(client, "/patient")
+            assert (await anext(values))[0] == b"0"
+            for steps in range(30):
+                waiting = asyncio.create_task(anext(values))
+                await asyncio.sleep(0)
+                await client.set("/patient", b"%d" % (steps + 1))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                (found,) = await asyncio.gather(waiting, return_exceptions=True)
+                if isinstance(found, BaseException):
+                    found = await anext(values)
+                assert found[0] == b"%d" % (steps + 1)
+
+    asyncio.run(scenario())
+
+
+def test_it_ends_with_the_client(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            loops = [
+                asyncio.create_task(all_of(DataWatch(client, "/"))),
+                asyncio.create_task(all_of(ChildrenWatch(client, "/ends"))),
+            ]
+            await client.exists("/")
+            await asyncio.sleep(0)
+        assert [len(values) for values in await asyncio.gather(*loops)] == [1, 1]
+
+    async def all_of(values: DataWatch | ChildrenWatch) -> list[object]:
+        return [value async for value in values]
+
+    asyncio.run(scenario())
+
+
+def test_what_may_not_be_read_is_an_error(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            await client.create("/unreadable", acl=[Acl(ADMIN, "world", "anyone")])
+            for values in (DataWatch(client, "/unreadable"), ChildrenWatch(client, "/unreadable")):
+                with pytest.raises(NoAuth):
+                    await anext(values)
+
+    asyncio.run(scenario())
