@@ -139,7 +139,7 @@ class Election:
         return now - self._answered < self._limit
 
     def _majority_near(self) -> bool:
-        near = len(self._voters & self._peers.links.keys()) + (self._me in self._voters)
+        near = sum([peer in self._voters for peer in (self._me, *self._peers.links)])
         return 2 * near > len(self._voters)
 
 
