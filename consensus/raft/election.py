@@ -105,7 +105,9 @@ class Election:
     def canvassed(self, peer: int, message: Canvass) -> None:
         """A peer asks that of this server."""
         last = self._journal.last
-        if not self.led and (message.last_term, message.last) >= (last.term, last.index):
+        # A leader that asks is none any more.
+        led = self.led and peer != self.leader
+        if not led and (message.last_term, message.last) >= (last.term, last.index):
             self._send(peer, Supported(message.round))
 
     def supported(self, peer: int, message: Supported) -> None:

@@ -205,6 +205,11 @@ class Peers:
 
     def appended(self, peer: int, append: Append) -> None:
         """An Append that conflicts with nothing."""
+        if append.term < self._raft.term:
+            # Its sender would lead on and never know why this server does not follow. Asked for a vote that
+            # it can't give, it learns of the later term, and leads that or one behind it.
+            self._send(peer, AskVote(self._raft.term, 0, 0))
+            return
         self._hearing = append.round
         self._parted = append.prev < self._journal.base.index
         agreed = append.prev + len(append.entries)
