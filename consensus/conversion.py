@@ -99,7 +99,10 @@ class ToZab:
         """Raises LogGap, LogDamaged, PromisesDamaged, OSError."""
         self._log = txn_log
         self._keeper = RaftKeeper(directory / PROMISES)
-        self._journal = journal = Journal(txn_log, self._keeper, applied, lambda command, key: None)
+        restoring = Incoming(directory).path.exists()
+        self._journal = journal = Journal(
+            txn_log, self._keeper, applied, lambda command, key: None, restoring=restoring
+        )
         within = journal.base.key <= applied <= journal.last.key
         self.after = journal.base.key if within else applied
         self._history = History()

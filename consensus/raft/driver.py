@@ -202,7 +202,8 @@ class Driver:
 
     def _make_core(self) -> None:
         ensemble, applied = self._ensemble, self._replica.applied_zxid
-        journal = Journal(self._log, self._keeper, applied, self._added)
+        restoring = self._incoming.path.exists()
+        journal = Journal(self._log, self._keeper, applied, self._added, restoring=restoring)
         place = journal.place(applied)
         tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self.delivery.begin([record for record in tail if record[0] > applied])

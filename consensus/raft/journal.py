@@ -47,8 +47,11 @@ class Journal:
     on disk. kept: bytes of entries that stay in memory, though they are on disk and delivered. piece: bytes
     that a slice has, more or less."""
 
-    def __init__(self, txn_log: Log, keeper: Keeper, applied: int, added: Added) -> None:
-        """applied: zxid of the state. Raises LogGap, LogDamaged, NotKept, OSError."""
+    def __init__(
+        self, txn_log: Log, keeper: Keeper, applied: int, added: Added, *, restoring: bool = False
+    ) -> None:
+        """applied: zxid of the state. restoring: a snapshot was taking the place of state and log. Raises
+        LogGap, where the two don't meet: nobody knows what else is missing; LogDamaged, NotKept, OSError."""
         self._log = txn_log
         self._keeper = keeper
         self._added = added
@@ -61,7 +64,8 @@ class Journal:
         self._keys: list[int] = []
         self._size = 0
         """Bytes of them."""
-        self._agree_with_state(applied)
+        if restoring:
+            self._agree_with_state(applied)
         self.base = self.last = self._before = self._begins()
         """The last is the one before those in memory."""
         self.durable = self.base.index
@@ -221,13 +225,10 @@ class Journal:
             del self._entries[:count], self._keys[:count]
 
     def _agree_with_state(self, applied: int) -> None:
-        """After a crash the state may be a snapshot behind which the log was not begun yet: what this server
-        has acknowledged is in that state."""
-        for base in reversed(self._keeper.promises.bases):
-            if base.zxid <= applied:
-                if self._log.last_zxid < base.key:
-                    self._log.restart(base.key)
-                break
+        """A crash may have come before the log began behind the snapshot."""
+        for base in self._keeper.promises.bases[-1:]:
+            if base.zxid == applied and self._log.first_zxid - 1 != base.key:
+                self._log.restart(base.key)
 
     def _begins(self) -> Place:
         key = self._log.first_zxid - 1

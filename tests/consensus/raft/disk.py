@@ -107,9 +107,11 @@ class SimKeeper(Keeper):
 
 
 class Disk:
-    """flushed: the engine's state: every transaction in it, in order."""
+    """flushed: the engine's state: every transaction in it, in order. restoring: it is a snapshot's, and the
+    log may not be behind it yet."""
 
     def __init__(self, sid: int) -> None:
         self.log = SimLog()
         self.keeper = SimKeeper(sid.to_bytes(16))
         self.flushed: dict[int, bytes] = {}
+        self.restoring = False

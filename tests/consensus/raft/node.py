@@ -93,7 +93,11 @@ class Node:
         self.applied = dict(self.disk.flushed)
         CLOCK.now = self.now
         applied = last(self.applied)
-        self.journal = journal = Journal(cast(Log, self.disk.log), self.disk.keeper, applied, self._added)
+        disk = self.disk
+        self.journal = journal = Journal(
+            cast(Log, disk.log), disk.keeper, applied, self._added, restoring=disk.restoring
+        )
+        disk.restoring = False
         place = journal.place(applied)
         tail = [record for entry in journal.beyond(place.index) for record in records_of(*entry)]
         self._tail = deque(record for record in tail if record[0] > applied)
@@ -373,11 +377,13 @@ class Node:
 
         def engine() -> None:
             self.world.laws.forgets(self.sid, self.applied.keys() - state.keys())
+            self.disk.restoring = True
             self.disk.flushed = dict(state)
             self.applied = dict(state)
 
         def log() -> None:
             self.disk.log.restart(install.key)
+            self.disk.restoring = False
 
         def memory() -> None:
             assert self.raft is not None

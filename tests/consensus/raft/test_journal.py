@@ -29,15 +29,17 @@ class House:
         self.added: list[tuple[bytes, int]] = []
         self.open(0)
 
-    def open(self, applied: int) -> Journal:
+    def open(self, applied: int, *, restoring: bool = False) -> Journal:
         self.log = Log(self._home / "log", segment_size=SEGMENT)
         self.keeper = Keeper(self._home / "promises")
-        self.journal = Journal(self.log, self.keeper, applied, lambda *entry: self.added.append(entry))
+        self.journal = Journal(
+            self.log, self.keeper, applied, lambda *entry: self.added.append(entry), restoring=restoring
+        )
         return self.journal
 
-    def again(self, applied: int) -> Journal:
+    def again(self, applied: int, *, restoring: bool = False) -> Journal:
         self.log.close()
-        return self.open(applied)
+        return self.open(applied, restoring=restoring)
 
     def fill(self, term: int, count: int, size: int = 10) -> list[Entry]:
         """A term's beginning, and commands of two transactions; on disk."""
@@ -211,12 +213,24 @@ class TestBeginnings:
     def test_after_a_crash_between_state_and_log_it_does_too(self, house: House) -> None:
         house.fill(1, 3)
         house.keeper.begin(self.BASE)
-        assert house.again(self.BASE.zxid).base == Place(20, 2, self.BASE.key)
+        assert house.again(self.BASE.zxid, restoring=True).base == Place(20, 2, self.BASE.key)
+
+    def test_after_a_crash_behind_entries_that_nobody_committed_it_does_too(self, house: House) -> None:
+        house.fill(7, 3)
+        house.keeper.begin(self.BASE)
+        assert house.again(self.BASE.zxid, restoring=True).last == Place(20, 2, self.BASE.key)
 
     def test_a_crash_before_the_state_is_there_leaves_the_log(self, house: House) -> None:
         entries = house.fill(1, 3)
         house.keeper.begin(self.BASE)
-        assert all_of(house.again((1 << 32) + 2))[1:] == entries
+        for restoring in (False, True):
+            assert all_of(house.again((1 << 32) + 2, restoring=restoring))[1:] == entries
+
+    def test_a_log_that_is_lost_is_no_crash(self, house: House) -> None:
+        """It may have held what was acknowledged, though the state is that of a snapshot still."""
+        house.keeper.begin(self.BASE)
+        with pytest.raises(LogGap, match="the log ends with zxid 0x0, not 0x200000005"):
+            house.again(self.BASE.zxid)
 
     def test_data_from_elsewhere_have_the_same_beginning_everywhere(self, tmp_path: Path) -> None:
         places = []
