@@ -148,6 +148,7 @@ class Core:
             self._host.drop(self.spooling)
         self.canvass()
         self.election.report()
+        self.peers.show_life()
 
     def canvass(self) -> None:
         """Look for a leader, if there is none."""
@@ -191,9 +192,7 @@ class Core:
             case Confirmed():
                 self.reads.confirmed(peer, message)
             case Install():
-                if peer == self.spooling and message.term >= self.raft.term:
-                    self._adopt(message.cluster)
-                    self._host.install(peer, message)
+                self._install(peer, message)
             case Canvass():
                 self.election.canvassed(peer, message)
             case Supported():
@@ -272,6 +271,7 @@ class Core:
             self.spooling = peer
             self._host.end_service("this server lacks what the log no longer has")
         self._spooled = self._now()
+        self.election.heard()
 
     def end_spooling(self) -> None:
         """What came of it is nothing worth."""
@@ -320,6 +320,16 @@ class Core:
                 self._host.cut(peer, append, after)
                 return
         self.peers.appended(peer, append)
+
+    def _install(self, peer: int, install: Install) -> None:
+        if install.term < self.raft.term:
+            return
+        if peer == self.spooling:
+            self._adopt(install.cluster)
+            self._host.install(peer, install)
+        else:
+            # It began to come when it could not be taken, and its sender believes that it is here.
+            self._host.drop(peer)
 
     def _ask(self, server: int, number: int) -> None:
         self.reads.ask(self.raft.term, self.journal.key_at(self.raft.commit), server, number)

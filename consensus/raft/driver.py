@@ -88,13 +88,13 @@ class Driver:
         if self.core.raft.leads and not self._failed:
             self.core.raft.transfer()
         self._failed = True
+        for timer in self._timers:
+            timer.cancel()
         await self.channel.stop()
         await self._outgoing.stop()
         if self._rebuilding is not None:
             self._rebuilding.cancel()
             await asyncio.wait((self._rebuilding,))
-        for timer in self._timers:
-            timer.cancel()
         self._committer.close()
         self.core.raft.destroy()
 
@@ -178,7 +178,13 @@ class Driver:
         self._hold(self._cut(peer, append, after))
 
     def install(self, peer: int, install: Install) -> None:
-        """In a while."""
+        """In a while, unless it is older than what there is."""
+        if install.zxid < self._replica.applied_zxid:
+            # Its leader has yet to apply what was committed before: then its snapshot will have it.
+            log.warning("server %d sends an older state than there is: it is to send another", peer)
+            self.core.end_spooling()
+            self.channel.drop(peer)
+            return
         self._hold(self._restore(peer, install))
 
     def discard(self) -> None:
@@ -376,7 +382,7 @@ class Driver:
             self._fail(error)
 
     def _catch_up(self, held: list[tuple[int, Message]]) -> None:
-        while held and self._held is None:
+        while held and self._held is None and not self._failed:
             self._hear(*held.pop(0))
         if self._held is not None:
             self._held += held

@@ -144,6 +144,17 @@ class Peers:
                 self._send(peer, link.notice)
                 link.notice = None
 
+    def show_life(self) -> None:
+        """At every tick: to those who would hear nothing while a disk is slow, or the way to it."""
+        raft, journal = self._raft, self._journal
+        for peer, link in self.links.items():
+            if link.paused and raft.leads:
+                self._round += 1
+                commit, term = min(raft.commit, journal.durable), journal.term_at(link.sent) or 0
+                self._send(peer, Append(raft.term, self._round, commit, link.sent, term, (), self._cluster()))
+            if link.waiting:
+                self._send(peer, Next(raft.term, 0, 1, False, False))
+
     def answer(self, peer: int, next: int, reset: bool, success: bool) -> None:
         """A Next to a peer, once it is true."""
         link = self.links.get(peer)

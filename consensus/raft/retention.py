@@ -22,6 +22,7 @@ class Retention:
         self._core = core
         self._let_go = core.journal.base.key
         """What of the log others may do without."""
+        txn_log.needed = self._let_go
 
     def let_go(self, since: int | None) -> None:
         """As far as may be now. since: no snapshot that is on its way is older than this zxid."""

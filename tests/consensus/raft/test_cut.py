@@ -49,3 +49,27 @@ def test_a_leader_whose_log_is_cut_does_not_go_on_in_its_own_term() -> None:
             old.go_on()
         assert not leads(old)
         world.finish()
+
+
+def test_a_snapshot_that_comes_while_the_log_is_cut_is_sent_again() -> None:
+    with CLOCK.rules():
+        world = World(0, 3)
+        world.heal()
+        (leader,) = [node for node in world.nodes.values() if leads(node)]
+        learner = next(node for node in world.nodes.values() if node is not leader)
+        world.crash(learner)
+        for number in range(9):
+            leader.propose([b"%d" % number])
+            go_on(world, lambda number=number: len(leader.applied) > number)  # type: ignore[misc]
+        leader.flush()
+        while leader.disk.log.first_zxid <= learner.disk.log.last_zxid:
+            leader.drop()
+        learner.start()
+        world.connect(leader.sid, learner.sid)
+        go_on(world, lambda: leader.busy)
+        learner.steps.append(lambda: None)
+        while leader.busy:
+            leader.go_on()
+        while world.links[leader.sid, learner.sid]:
+            world.deliver((leader.sid, learner.sid))
+        world.finish()

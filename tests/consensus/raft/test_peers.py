@@ -13,7 +13,7 @@ from znoded.consensus.raft.command import NO_OP, Malformed, Segment, pack
 from znoded.consensus.raft.journal import Journal
 from znoded.consensus.raft.keeper import Keeper
 from znoded.consensus.raft.library import Raft
-from znoded.consensus.raft.messages import Append, Entry, Message, Next
+from znoded.consensus.raft.messages import Append, AskVote, Entry, Message, Next
 from znoded.consensus.raft.peers import Peers
 from znoded.consensus.raft.proposals import Proposals
 from znoded.storage.log import Log
@@ -29,6 +29,9 @@ def command(text: bytes) -> bytes:
 
 class Ear:
     """A library that only hears."""
+
+    leads = True
+    commit = 2
 
     def __init__(self) -> None:
         self.term = TERM
@@ -263,3 +266,37 @@ class TestConflicts:
         desk.peers.appended(PEER, Append(TERM, 1, 5, 2, TERM, (entries[0],), CLUSTER))
         (heard,) = desk.raft.take()
         assert isinstance(heard, Append) and heard.commit == 3
+
+
+class TestLife:
+    def test_one_who_has_much_to_take_in_hears_that_its_leader_lives(self, desk: Desk) -> None:
+        entries = desk.add(5, 1 << 20)
+        desk.append(2, entries)
+        desk.take()
+        desk.peers.show_life()
+        (sign,) = desk.take()
+        assert isinstance(sign, Append)
+        assert (sign.prev, sign.prev_term, sign.entries, sign.commit) == (7, TERM, (), 2)
+        desk.sync()
+        desk.answer(8)
+        desk.peers.show_life()
+        assert desk.take() == []
+
+    def test_one_whose_disk_is_slow_shows_that_it_lives(self, desk: Desk) -> None:
+        """Whatever it has to say waits behind what it can't promise yet."""
+        desk.add()
+        desk.peers.answer(PEER, 4, False, True)
+        desk.peers.show_life()
+        (sign,) = desk.take()
+        assert isinstance(sign, Next)
+        assert not sign.success and not sign.reset
+        desk.sync()
+        desk.take()
+        desk.peers.show_life()
+        assert desk.take() == []
+
+    def test_a_leader_is_told_of_a_later_term(self, desk: Desk) -> None:
+        """By a candidate's words, but none that anybody would vote for."""
+        desk.peers.appended(PEER, Append(TERM - 1, 1, 0, 2, TERM, (), CLUSTER))
+        assert desk.take() == [AskVote(TERM, 0, 0)]
+        assert desk.raft.take() == []
