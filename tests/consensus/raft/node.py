@@ -124,6 +124,19 @@ class Node:
         self.end_service()
         self.disk.log.crash(self.world.random)
 
+    def stop(self) -> None:
+        """As the process would, on its way to the end."""
+        assert self.raft is not None
+        CLOCK.now = self.now
+        self.raft.transfer()
+
+    def step_down(self) -> None:
+        """As if its term had no more zxids."""
+        assert self.raft is not None
+        CLOCK.now = self.now
+        self.raft.step_down()
+        self.work()
+
     # between the library and its peers' messages
 
     def append(

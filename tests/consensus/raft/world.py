@@ -15,6 +15,21 @@ class World(ensemble.World[Node]):
     def __init__(self, seed: int, voters: int, observers: int = 0) -> None:
         super().__init__(seed, voters, observers, Node, told)
 
+    def disturb(self) -> None:
+        leaders = [node for node in self.nodes.values() if node.raft is not None and node.raft.leads]
+        kind = self.random.random()
+        if kind > 0.15 or not leaders:
+            super().disturb()
+            return
+        node = self.random.choice(leaders)
+        if kind < 0.05:
+            self.tell(f"{node.sid} steps down")
+            node.step_down()
+        else:
+            self.tell(f"{node.sid} stops")
+            node.stop()
+            self.crash(node)
+
     def finish(self) -> None:
         super().finish()
         committed = {txn for _, txn in self.laws.history}
