@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from math import floor
 from time import monotonic
 from typing import Final, Protocol
 
@@ -62,7 +63,8 @@ class Timeline:
     def series(self, zero: float, begin: float, end: float) -> list[tuple[float, float]]:
         """(seconds after zero, writes a second), over that while."""
         first = round((begin - zero) / _BIN)
-        counts = [0] * max(1, round((end - begin) / _BIN))
+        # The last one must be whole: what is left of it would look like a loss.
+        counts = [0] * max(1, floor((end - begin) / _BIN + 0.01))
         for start, _, count in self._spans:
             place = int((start - zero) // _BIN) - first
             if 0 <= place < len(counts):
@@ -98,6 +100,8 @@ def befall(ensemble: Ensemble, timeline: Timeline, fault: plan.Fault, calm: floa
         back = monotonic() - returned
     timeline.run(calm)
     now = monotonic()
+    # Acknowledgements are told a little later: a later one tells that none is missing.
+    timeline.until(now, now + _LONGEST)
     over = now if fault is plan.ALL else returned
     return Blow(
         fault.key,

@@ -95,6 +95,7 @@ class TestTimeline:
             (0, 0),
             (pytest.approx(0.05), pytest.approx(100)),
         ]
+        assert len(made.series(10.0, 9.9, 10.14)) == 4
 
 
 class TestVerdict:
