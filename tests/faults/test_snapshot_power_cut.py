@@ -12,6 +12,10 @@ from shutil import rmtree
 
 import pytest
 
+from znoded.consensus.contract import Record
+from znoded.consensus.raft.command import records_of
+from znoded.consensus.raft.journal import Journal, command_of
+from znoded.consensus.raft.keeper import Keeper as RaftKeeper
 from znoded.consensus.transfer import Incoming
 from znoded.consensus.zab.driver import lead_up
 from znoded.consensus.zab.keeper import Keeper
@@ -22,7 +26,7 @@ from znoded.storage.memory_engine import MemoryEngine
 from znoded.storage.state import State
 
 from ..daemons import until
-from ..ensemble.ensemble import SETTINGS, Ensemble, asked, connected, word
+from ..ensemble.ensemble import Ensemble, asked, connected, over, word
 from ..ensemble.load import OPEN
 from ..zookeeper.raw import Op, blob, int_, text
 from .daemon_life import Kept, Records, kept, replay
@@ -50,6 +54,7 @@ class Return:
     transaction that it had acknowledged before; history: what the state was after each, as another server
     kept them; until: the last."""
 
+    backend: str
     start: Disk
     steps: list[Step]
     relied: int
@@ -57,10 +62,12 @@ class Return:
     until: int
 
 
-@pytest.fixture(scope="module")
-def back(recorder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Return]:
-    folder = tmp_path_factory.mktemp("back")
-    ensemble = Ensemble(folder, settings=f"{SETTINGS}autopurge.snapRetainCount=0\n", before=BEFORE)
+@pytest.fixture(scope="module", params=["zab", "raft"])
+def back(
+    recorder: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Return]:
+    folder, backend = tmp_path_factory.mktemp("back"), request.param
+    ensemble = Ensemble(folder, settings=f"{over(backend)}autopurge.snapRetainCount=0\n", before=BEFORE)
     for sid, server in ensemble.servers.items():
         server.environment = recorded(recorder, server.data, folder / f"trace-{sid}-1")
     try:
@@ -86,11 +93,17 @@ def back(recorder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
             start.apply(step)
         steps = read_trace(folder / f"trace-{sid}-2")
         log = Log(ensemble.servers[other].data / "log", segment_size=SEGMENT)
-        records = dict(log.read())
+        records = dict(transactions(backend, log.read()))
         log.close()
-        yield Return(start, steps, relied, history(records), max(records))
+        yield Return(backend, start, steps, relied, history(records), max(records))
     finally:
         ensemble.kill()
+
+
+def transactions(backend: str, records: Iterator[Record]) -> Iterator[Record]:
+    """That are in these records of a log."""
+    for key, payload in records:
+        yield from records_of(command_of(payload), key) if backend == "raft" else [(key, payload)]
 
 
 def fill(ensemble: Ensemble, sid: int, count: int) -> None:
@@ -121,30 +134,41 @@ def history(records: Records) -> dict[int, Kept]:
     return found
 
 
+def deaf(command: bytes, key: int) -> None:
+    """Nobody is told of new entries."""
+
+
 def start_over(target: Path, back: Return) -> int:
-    """Start from these files as the daemon and its backend do; the log's last zxid."""
+    """Start from these files as the daemon and its backend do; the log's last transaction."""
     engine = open_engine("lmdb", target)
     log = Log(target / "log", segment_size=SEGMENT)
     try:
-        incoming = Incoming(target / "zab")
+        incoming = Incoming(target / back.backend)
+        promises = incoming.path.with_name("promises")
         finish(engine, incoming.path)
         state = State(engine)
-        lead_up(log, state.zxid, incoming)
-        Keeper(target / "zab" / "promises")
+        begins = state.zxid
+        if back.backend == "raft":
+            journal = Journal(log, RaftKeeper(promises), begins, deaf, restoring=incoming.path.exists())
+            begins = journal.place(begins).key
+            incoming.done()
+        else:
+            lead_up(log, begins, incoming)
+            Keeper(promises)
         assert kept(state) == back.history[state.zxid]
-        replay(state, log.read(state.zxid))
-        assert state.zxid == log.last_zxid
+        tail = [record for record in transactions(back.backend, log.read(begins)) if record[0] > state.zxid]
+        replay(state, iter(tail))
         assert kept(state) == back.history[state.zxid]
-        return log.last_zxid
+        return state.zxid
     finally:
         log.close()
         engine.close()
 
 
 def test_the_way_back_has_all_that_a_cut_may_hit(back: Return) -> None:
-    assert "zab/incoming" in [step.new for step in back.steps if isinstance(step, Renamed)]
+    assert f"{back.backend}/incoming" in [step.new for step in back.steps if isinstance(step, Renamed)]
     removed = [step.path for step in back.steps if isinstance(step, Removed)]
-    assert "zab/incoming" in removed
+    assert f"{back.backend}/incoming" in removed
     assert any(path.startswith("log/log.") for path in removed)
 
 
@@ -166,7 +190,7 @@ def test_every_step_may_be_the_last(back: Return, tmp_path: Path, seed: int) -> 
 def test_a_cut_before_the_spool_has_its_name_leaves_what_was_there(back: Return, tmp_path: Path) -> None:
     disk = deepcopy(back.start)
     for step in back.steps:
-        if isinstance(step, Renamed) and step.new == "zab/incoming":
+        if isinstance(step, Renamed) and step.new == f"{back.backend}/incoming":
             break
         disk.apply(step)
     disk.cut(Random(1)).write(tmp_path / "disk")
