@@ -90,6 +90,11 @@ class Session:
         self._settled = asyncio.Event()
 
     @property
+    def renews(self) -> bool:
+        """Whether a session that expires is followed by another."""
+        return self._renew
+
+    @property
     def alive_until(self) -> float:
         """When (the loop's time) it can expire at the earliest: a timeout after the last thing was sent that
         a server is known to have heard. Minus infinity if there is none, or it is being closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Literal, TypeVar, overload
@@ -44,10 +44,11 @@ class Contender:
         sequential: bool = True,
     ) -> None:
         """parent: the path that it is to be below; made if it is missing. kind: how its name goes on."""
-        self.ephemeral = ephemeral
         self._client = client
         self._parent = parent
+        self._ephemeral = ephemeral
         self._prefix = uuid4().hex + kind
+        self.path = below(parent, self._prefix)
         self._data = data
         self._sequential = sequential
 
@@ -56,9 +57,9 @@ class Contender:
         while True:
             with suppress(OutcomeUnknown, NodeExists, NoNode):  # none: the parent was deleted meanwhile
                 return await self._client.create(
-                    below(self._parent, self._prefix),
+                    self.path,
                     self._data,
-                    ephemeral=self.ephemeral,
+                    ephemeral=self._ephemeral,
                     sequential=self._sequential,
                     parents=True,
                 )
@@ -67,24 +68,19 @@ class Contender:
 
     async def find(self) -> Created | None:
         """Where it is, if this session made it, and nobody has deleted it."""
-        with suppress(NoNode):
-            for name in await self._client.children(self._parent):
-                if name.startswith(self._prefix):
-                    path = below(self._parent, name)
-                    stat = await self._client.exists(path)
-                    if stat is not None and is_alive(self._client, stat):
-                        return Created(path, stat)
+        for name in await names_below(self._client, self._parent):
+            if name.startswith(self._prefix):
+                path = below(self._parent, name)
+                stat = await self._client.exists(path)
+                if stat is not None and is_alive(self._client, stat):
+                    return Created(path, stat)
         return None
 
     async def leave(self) -> None:
-        """Take it away, and wait for that a while; whatever comes, it goes on until it is done."""
-        await asyncio.wait({_by_itself(self._withdraw())}, timeout=_PATIENCE)
-
-    async def _withdraw(self) -> None:
-        with suppress(ClientError):  # its session is over, or it could not be made at all
-            # A create that was given up may still be under way; its session's reads come behind it.
-            while found := await self.find():
-                await remove(self._client, found.path)
+        """Take it away, whatever became of its making."""
+        # A create that was given up may still be under way; its session's reads come behind it.
+        while found := await self.find():
+            await remove(self._client, found.path)
 
 
 class Lost:
@@ -179,17 +175,18 @@ class Held:
 
     async def _follow(self) -> None:
         """Until the znode is gone."""
+        with suppress(ClientError):
+            await self._disappearance()
+        self.lost.set()
+
+    async def _disappearance(self) -> None:
         watch = self._client.watch(self.path)
         try:
-            while True:
-                stat = await self._client.exists(self.path)
-                if stat is None or await told(watch, Kind.DELETED) is Kind.DELETED:
+            while await self._client.exists(self.path) is not None:
+                if await told(watch, Kind.DELETED) is Kind.DELETED:
                     break
-        except ClientError:
-            pass
-        else:
+        finally:
             watch.close()
-        self.lost.set()
 
     async def _follow_session(self) -> None:
         """Until it is over."""
@@ -233,7 +230,7 @@ class Holder:
             async with asyncio.timeout(timeout):
                 await self._turn.acquire()
                 try:
-                    self._held = await self._obtain(blocking)
+                    self._held = await anew(self._client, lambda: self._obtain(blocking))
                 finally:
                     if self._held is None:
                         self._turn.release()
@@ -273,13 +270,50 @@ def below(parent: str, name: str) -> str:
     return f"{parent.rstrip('/')}/{name}"
 
 
+async def names_below(client: Client, parent: str) -> list[str]:
+    """The names of the children; none of a znode that is not there."""
+    try:
+        return await client.children(parent)
+    except NoNode:
+        return []
+
+
+async def texts(client: Client, parent: str, names: Iterable[str]) -> list[str]:
+    """The data of these children, in that order; those that have gone meanwhile are left out."""
+    found: list[str] = []
+    asked = [client.get(below(parent, name)) for name in names]
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if not isinstance(answer, BaseException):
+            found.append(answer.data.decode(errors="replace"))
+        elif not isinstance(answer, NoNode):
+            raise answer
+    return found
+
+
 async def remove(client: Client, path: str) -> None:
     """Delete a znode; that it is gone already is as good."""
     while True:
-        with suppress(OutcomeUnknown):
-            with suppress(NoNode):
-                await client.delete(path)
-            return
+        try:
+            await client.delete(path)
+        except OutcomeUnknown:
+            continue
+        except SessionExpired:
+            if client.renews:
+                continue
+            raise
+        except NoNode:
+            pass
+        return
+
+
+async def anew(client: Client, attempt: Callable[[], Awaitable[T]]) -> T:
+    """The result; attempted again with the next session, if there is to be one."""
+    while True:
+        try:
+            return await attempt()
+        except SessionExpired:
+            if not client.renews:
+                raise
 
 
 async def told(watch: Watch, kind: Kind) -> Kind:
@@ -288,6 +322,30 @@ async def told(watch: Watch, kind: Kind) -> Kind:
         if event.kind is kind or event.kind is Kind.MISSED:
             return event.kind
     raise ConnectionClosed("the client is closed")
+
+
+async def gone(client: Client, path: str) -> None:
+    """Wait until that znode is, or may be."""
+    watch = client.watch(path)
+    try:
+        if await client.exists(path) is not None:
+            await told(watch, Kind.DELETED)
+    finally:
+        watch.close()
+
+
+async def give_up(*works: Coroutine[object, object, None]) -> None:
+    """Do what is to be done when a wait ends in vain, and wait for that a while; it goes on until it is done.
+
+    What a session that is over leaves undone needs not be done.
+    """
+
+    async def do(work: Coroutine[object, object, None]) -> None:
+        with suppress(ClientError):
+            await work
+
+    tasks = [_by_itself(do(work)) for work in works]
+    await asyncio.wait(tasks, timeout=_PATIENCE)
 
 
 def _by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from ..client import Client
-from ..errors import NoNode
-from ..values import Created, Kind
-from .contender import Contender, Held, Holder, below, is_alive, told
+from ..values import Created
+from .contender import Contender, Held, Holder, below, give_up, gone, is_alive, names_below, texts
 
 
 class Lock(Holder):
@@ -42,26 +40,14 @@ class Lock(Holder):
         self._data = identifier.encode()
         self._ephemeral = ephemeral
         waits_for = (*self._WAITS_FOR, *others)
-        self._ahead = _numbered(waits_for)
-        self._all = _numbered({*waits_for, self._KIND})
+        self._ahead = numbered(waits_for)
+        self._all = numbered({*waits_for, self._KIND})
 
     async def contenders(self) -> list[str]:
         """The identifiers of who holds it and of who waits, in their order."""
-        try:
-            names = await self._client.children(self._path)
-        except NoNode:
-            return []
-        ordered = [name for _, name in sorted(_matching(self._all, names))]
-        asked = [self._client.get(below(self._path, name)) for name in ordered]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        identifiers: list[str] = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                if not isinstance(answer, NoNode):
-                    raise answer
-            else:
-                identifiers.append(answer.data.decode(errors="replace"))
-        return identifiers
+        names = await names_below(self._client, self._path)
+        ordered = [name for _, name in sorted(matching(self._all, names))]
+        return await texts(self._client, self._path, ordered)
 
     async def _obtain(self, blocking: bool) -> Held | None:
         contender = Contender(self._client, self._path, self._KIND, self._data, ephemeral=self._ephemeral)
@@ -73,40 +59,25 @@ class Lock(Holder):
                 if not blocking:
                     break
         except BaseException:
-            await contender.leave()
+            await give_up(contender.leave())
             raise
-        await contender.leave()
+        await give_up(contender.leave())
         return None
 
     async def _wait(self, node: Created, blocking: bool) -> bool:
         """Until nobody is ahead; False if it is not to wait, or its znode is gone."""
         while True:
-            names = await self._names()
+            names = await names_below(self._client, self._path)
             name = node.path.rpartition("/")[2]
-            ((number, _),) = _matching(self._all, [name])
+            ((number, _),) = matching(self._all, [name])
             if name not in names or not is_alive(self._client, node.stat):
                 return False
-            ahead = [match for match in _matching(self._ahead, names) if match[0] < number]
+            ahead = [match for match in matching(self._ahead, names) if match[0] < number]
             if not ahead:
                 return True
             if not blocking:
                 return False
-            await self._gone(below(self._path, max(ahead)[1]))
-
-    async def _names(self) -> list[str]:
-        try:
-            return await self._client.children(self._path)
-        except NoNode:
-            return []
-
-    async def _gone(self, path: str) -> None:
-        """Wait until that znode is, or may be."""
-        watch = self._client.watch(path)
-        try:
-            if await self._client.exists(path) is not None:
-                await told(watch, Kind.DELETED)
-        finally:
-            watch.close()
+            await gone(self._client, below(self._path, max(ahead)[1]))
 
 
 class WriteLock(Lock):
@@ -122,12 +93,12 @@ class ReadLock(Lock):
     _KIND = "__rlock__"
 
 
-def _numbered(kinds: Iterable[str]) -> re.Pattern[str]:
+def numbered(kinds: Iterable[str]) -> re.Pattern[str]:
     """Names of contenders of these kinds."""
     return re.compile(f"(?:{'|'.join(map(re.escape, kinds))})(-?[0-9]{{10}})$")
 
 
-def _matching(pattern: re.Pattern[str], names: Iterable[str]) -> Iterator[tuple[int, str]]:
+def matching(pattern: re.Pattern[str], names: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Those that match, with their numbers."""
     for name in names:
         if found := pattern.search(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", PAGE, re
     ("script", "said"), EXAMPLES, ids=[f"example {number}" for number in range(1, len(EXAMPLES) + 1)]
 )
 def test_an_example(script: str, said: str, server: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {"__name__": "__main__", "asyncio": asyncio}
+    names: dict[str, object] = {"__name__": "__main__", "asyncio": asyncio, "timedelta": timedelta}
     if script.startswith(("import", "from")):  # whole
         exec(script.replace("127.0.0.1:2181", server), names)
     else:
