@@ -75,7 +75,12 @@ def unpack(command: bytes) -> tuple[Segment, ...]:
 
 def records_of(command: bytes, key: int) -> list[Record]:
     """The transactions of a command, whose last one has the zxid key. Raises Malformed."""
-    txns = [txn for segment in unpack(command) for txn in segment.txns]
+    return numbered(unpack(command), key)
+
+
+def numbered(segments: Sequence[Segment], key: int) -> list[Record]:
+    """Their transactions, the last of which has the zxid key."""
+    txns = [txn for segment in segments for txn in segment.txns]
     return list(enumerate(txns, key - len(txns) + 1))
 
 

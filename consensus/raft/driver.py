@@ -20,7 +20,7 @@ from ..rebuild import Rebuild
 from ..service import NOBODY, Service, Standing
 from ..transfer import BEGINS, CHUNK, Incoming, Outgoing, Unusable
 from ..waiters import Waiters
-from .command import Malformed, records_of
+from .command import Malformed, numbered, records_of, unpack
 from .core import Core
 from .election import rank_of, timing_of
 from .journal import Journal
@@ -231,10 +231,11 @@ class Driver:
 
     def _added(self, command: bytes, key: int) -> None:
         """To the log, by the library."""
-        records = records_of(command, key)
-        if not records:
+        segments = unpack(command)
+        if not segments:
             return
-        self.waiters.ordered(self.core.proposals.own(command, records[0][0]))
+        records = numbered(segments, key)
+        self.waiters.ordered(self.core.proposals.own(segments, records[0][0]))
         if self.core.raft.leads:
             self.service.proposed(records)
         applied = self._replica.applied_zxid

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .command import Segment, pack, unpack
+from .command import Segment, pack
 from .messages import AskBarrier, Forward, Refused
 
 _BATCH: Final = 256 << 10
@@ -102,10 +102,10 @@ class Proposals:
         for segment in self._offered.pop(command):
             self._give_back(segment)
 
-    def own(self, command: bytes, zxid: int) -> list[tuple[int, int]]:
+    def own(self, segments: Sequence[Segment], zxid: int) -> list[tuple[int, int]]:
         """(zxid, number) of those that were proposed here, in a command whose first transaction has zxid."""
         own: list[tuple[int, int]] = []
-        for segment in unpack(command):
+        for segment in segments:
             count = len(segment.txns)
             if segment.server == self._me and segment.run == self.run:
                 numbers = range(segment.first, segment.first + count)

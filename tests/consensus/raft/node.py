@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 
 from znoded.consensus.ensemble import Ensemble
-from znoded.consensus.raft.command import NO_OP, Malformed, records_of
+from znoded.consensus.raft.command import NO_OP, Malformed, records_of, unpack
 from znoded.consensus.raft.core import Core
 from znoded.consensus.raft.election import timing_of
 from znoded.consensus.raft.journal import Journal
@@ -307,7 +307,7 @@ class Node:
         records = records_of(command, key)
         for record in records:
             self.world.laws.logged(self.sid, record, leads)
-        for zxid, number in self.core.proposals.own(command, records[0][0]):
+        for zxid, number in self.core.proposals.own(unpack(command), records[0][0]):
             self.world.laws.answers(self.sid, self.asked, zxid, number)
         self._tail.extend(record for record in records if record[0] > last(self.applied))
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
-from znoded.consensus.raft.command import Segment, pack, unpack
+from znoded.consensus.raft.command import Segment, unpack
 from znoded.consensus.raft.messages import AskBarrier, Forward, Refused
 from znoded.consensus.raft.proposals import Proposals
 
@@ -127,12 +127,10 @@ def test_a_refusal_is_for_the_run_that_asked(following: Proposals) -> None:
 
 
 def test_a_command_s_own_transactions_are_told_from_the_others(following: Proposals) -> None:
-    command = pack(
-        [
-            Segment(LEADER, RUN, 1, (b"x",)),
-            Segment(ME, RUN, 5, (b"a", b"b")),
-            Segment(ME, RUN - 1, 7, (b"before the last start",)),
-            Segment(ME, RUN, 7, (b"c",)),
-        ]
+    segments = (
+        Segment(LEADER, RUN, 1, (b"x",)),
+        Segment(ME, RUN, 5, (b"a", b"b")),
+        Segment(ME, RUN - 1, 7, (b"before the last start",)),
+        Segment(ME, RUN, 7, (b"c",)),
     )
-    assert following.own(command, 100) == [(101, 5), (102, 6), (104, 7)]
+    assert following.own(segments, 100) == [(101, 5), (102, 6), (104, 7)]
