@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "znoded"
 ROOMS = ("api", "client", "consensus", "daemon", "storage")
 # What storage shares with whoever speaks of znodes: names, codes and layouts, nothing that holds state.
-WORDS = ("acl", "cbor", "errors", "jute", "multi", "ops", "paths", "session", "x500", "znode")
+WORDS = ("acl", "cbor", "errors", "jute", "multi", "ops", "paths", "quota", "session", "x500", "znode")
 VOCABULARY = {f"storage.{word}" for word in WORDS}
 LOG = {"storage.cbor", "storage.log", "storage.committer", "storage.directories"}
 LONGEST = 700

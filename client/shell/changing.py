@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from ...storage.acl import Acl
     from .shell import Shell
 
+
+class NoParent(NoNode):
+    """There is nothing that a new znode could be below."""
+
+    def __init__(self, path: str, above: str) -> None:
+        super().__init__(path)
+        self.above = above
+
+    def __str__(self) -> str:
+        return f"Node does not exist: {self.above} (the parent of {self.path})"
+
+
 _version = click.option(
     "-v", "version", type=int, default=-1, metavar="VERSION", help="Only if its data have this version."
 )
@@ -66,7 +78,7 @@ async def create(
         )
     except NoNode:
         above = path.rpartition("/")[0] or "/"
-        raise NoNode(f"{above}, the parent of {path}") from None
+        raise NoParent(path, above) from None
     return Result({"path": created.path, "stat": stats.json(created.stat)}, f"Created {created.path}")
 
 

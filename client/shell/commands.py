@@ -46,8 +46,33 @@ SECTIONS: Final = {
         "getAllChildrenNumber": "reading",
         "getEphemerals": "reading",
     },
+    "Watches": {
+        "addWatch": "watching",
+        "removewatches": "watching",
+        "printwatches": "watching",
+    },
+    "Who may do what": {
+        "getAcl": "access",
+        "setAcl": "access",
+        "addauth": "access",
+        "whoami": "access",
+    },
+    "Quotas": {
+        "setquota": "quotas",
+        "listquota": "quotas",
+        "delquota": "quotas",
+    },
+    "Servers": {
+        "config": "members",
+        "reconfig": "members",
+    },
     "The shell": {
         "help": "control",
+        "connect": "control",
+        "close": "control",
+        "history": "control",
+        "redo": "control",
+        "version": "control",
         "quit": "control",
         "exit": "control",
     },

@@ -90,11 +90,14 @@ async def _run(server: str, timeout: float, output: Output, words: Sequence[str]
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end)
     try:
-        if words:
-            code = await shell.perform(words)
-            await shell.watched.drained()
-        else:
-            code = await _lines(shell)
+        if at_prompt:
+            from .interactive import converse  # slow to import
+
+            return await converse(shell)
+        if not words:
+            return await _lines(shell)
+        code = await shell.perform(words)
+        await shell.watched.drained()
         return code
     except asyncio.CancelledError:
         if ended:
@@ -106,12 +109,14 @@ async def _run(server: str, timeout: float, output: Output, words: Sequence[str]
 
 async def _lines(shell: Shell) -> int:
     """Do what standard input says, a command a line; the exit code of the last."""
-    code = 0
+    code = await shell.begin()
+    if code:
+        return code
     async for line in _read(sys.stdin.fileno()):
-        code = await shell.line(line.decode(errors="replace"))
+        await shell.line(line.decode(errors="replace"))
         if shell.over:
             break
-    return code
+    return shell.code
 
 
 async def _read(descriptor: int) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -35,7 +35,8 @@ class Shell:
 
     output: where results go. server: as it was given, for `connect`. timeout: of the session, in seconds, and
     how long a command waits without a connection. lines: all that was typed so far, for `history`. watched:
-    the watches. interactive: whether somebody types at a prompt. over: set by `quit`.
+    the watches. interactive: whether somebody types at a prompt. over: set by `quit`. code: the exit code of the last line before. again: set by `redo`,
+    the line to do next.
     """
 
     def __init__(self, server: str, timeout: float, output: Output, *, interactive: bool = False) -> None:
@@ -44,8 +45,11 @@ class Shell:
         self.interactive = interactive
         self.lines: list[str] = []
         self.over = False
+        self.code = 0
+        self.again = ""
         self.watched = Watched(output)
         self._client: Client | None = None
+        self._above: Client | None = None
         self._credentials: list[tuple[str, bytes]] = []
         self._left = False
         self._task: asyncio.Task[object] | None = None
@@ -83,6 +87,16 @@ class Shell:
             await client.__aenter__()
         return client
 
+    async def begin(self) -> int:
+        """Begin a session before anything is asked; the exit code of that."""
+        try:
+            await self.attend(self.connected())
+        except Interrupted:
+            return exits.INTERRUPTED
+        except (ClientError, OSError) as error:
+            return self.output.fail(error)
+        return 0
+
     async def connect(self, server: str = "") -> None:
         """End the session, and begin another, there if it is said where."""
         await self.close()
@@ -96,41 +110,60 @@ class Shell:
         """End the session, and its ephemerals and watches with it."""
         self._left = True
         self.watched.close()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        for client in (self._client, self._above):
+            if client is not None:
+                await client.close()
+        self._client = self._above = None
 
     async def add_auth(self, scheme: str, credentials: bytes) -> None:
         """Show an identity, in this session and those that follow it; AuthFailed if it is refused."""
         client = await self.connected()
         await client.add_auth(scheme, credentials)
+        if self._above is not None:
+            await self._above.add_auth(scheme, credentials)
         self._credentials.append((scheme, credentials))
 
-    async def whole(self) -> AbstractAsyncContextManager[Client]:
-        """A client that sees what is above the chroot, too, such as /zookeeper; leave it when done."""
+    async def whole(self) -> Client:
+        """A client that sees what is above the chroot, too, such as /zookeeper; a session of its own, if
+        there is a chroot."""
         client = await self.connected()
         if not self._address.root:
-            return nullcontext(client)
-        return self._made(self._server.replace(self._address.root, "", 1), None)
+            return client
+        above = self._above
+        if above is None or above.state in (State.EXPIRED, State.CLOSED):
+            server, mark, options = self._server.partition("?")
+            above = self._made(server.rstrip("/").removesuffix(self._address.root) + mark + options, None)
+            self._above = await above.__aenter__()
+        return above
 
     # commands
 
     async def line(self, text: str) -> int:
         """Do what a line says, quoted as in a POSIX shell; its exit code. An empty one does nothing."""
+        code = await self._line(text)
+        if not self.over:
+            self.code = code
+        return code
+
+    async def _line(self, text: str) -> int:
         try:
             words = shlex.split(text)
         except ValueError as error:
             return self.output.fail(click.UsageError(f"{text!r}: {error}"))
         if not words:
-            return 0
+            return self.code
         self.lines.append(text)
-        return await self.perform(words)
+        code = await self.perform(words)
+        if self.again:
+            self.lines[-1], self.again = self.again, ""
+            code = await self.perform(shlex.split(self.lines[-1]))
+        return code
 
     async def perform(self, words: Sequence[str]) -> int:
         """Do one command, and show what it found; its exit code."""
         try:
             command = commands.find(words[0])
-            result = await self._attended(command.begin(self, list(words[1:])))
+            result = await self.attend(command.begin(self, list(words[1:])))
         except click.exceptions.Exit as ended:
             return ended.exit_code
         except click.UsageError as error:
@@ -145,7 +178,7 @@ class Shell:
             self.output.show(result)
         return 0
 
-    async def _attended(self, work: Awaitable[T]) -> T:
+    async def attend(self, work: Awaitable[T]) -> T:
         """What the work comes to; Interrupted by Ctrl-C, NoConnection if it waits in vain for one."""
         loop = asyncio.get_running_loop()
         self._task = task = asyncio.ensure_future(work)

@@ -96,7 +96,7 @@ def test_kinds_of_znodes(znode: Znode) -> None:
     [
         (("get", "/nobody"), 3, "Node does not exist: /nobody"),
         (("stat", "/nobody"), 3, "Node does not exist: /nobody"),
-        (("create", "/nobody/x"), 3, "Node does not exist: /nobody, the parent of /nobody/x"),
+        (("create", "/nobody/x"), 3, "Node does not exist: /nobody (the parent of /nobody/x)"),
         (("create", "/zookeeper"), 4, "Node already exists: /zookeeper"),
         (("set", "-v", "7", "/zookeeper/config", "x"), 6, "Insufficient permission: /zookeeper/config"),
         (("create", "-e", "-c", "/x"), 2, "only one of -e, -c and -t goes, and -c does not go with -s"),
