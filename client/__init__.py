@@ -3,9 +3,10 @@
 `from znoded.client import Client` is all that most programs need; docs/client.md tells the rest.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ..storage.acl import ADMIN, ALL, CREATE, DELETE, READ, WRITE, Acl
-from .blocking import BlockingClient
-from .client import Client
 from .errors import (
     AuthFailed,
     BadAddress,
@@ -33,9 +34,13 @@ from .errors import (
     TransactionFailed,
     Unimplemented,
 )
-from .transaction import Transaction
 from .values import Created, Event, Got, Kind, Stat, State
-from .watches import Watch
+
+if TYPE_CHECKING:
+    from .blocking import BlockingClient
+    from .client import Client
+    from .transaction import Transaction
+    from .watches import Watch
 
 __all__ = [
     "ADMIN",
@@ -81,3 +86,19 @@ __all__ = [
     "Unimplemented",
     "Watch",
 ]
+
+# With these come aiohttp and uvloop, which take longer to import than `znode --help` should.
+_LATE = {
+    "BlockingClient": "blocking",
+    "Client": "client",
+    "Transaction": "transaction",
+    "Watch": "watches",
+}
+
+if not TYPE_CHECKING:  # a checker is to know of no other names
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f".{_LATE[name]}", __name__), name)
+        return found

@@ -36,7 +36,7 @@ async def config(shell: Shell, clients: bool, watch: bool, with_stat: bool) -> R
     text = data.decode(errors="replace")
     value: dict[str, Json] = {"config": text}
     if clients:
-        text = ",".join(_addresses(text))
+        text = ",".join(addresses(text))
         value = {"servers": text}
     return _result(value, text, stat if with_stat else None)
 
@@ -67,7 +67,7 @@ async def reconfig(
     return _result({"config": text}, f"Committed new configuration:\n{text}", stat if with_stat else None)
 
 
-def _addresses(text: str) -> list[str]:
+def addresses(text: str) -> list[str]:
     """host:port of each server's client port; where that is bound to one address, that one
     (ConfigUtils.getClientConfigStr)."""
     found: list[str] = []

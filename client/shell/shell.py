@@ -33,10 +33,10 @@ class Interrupted(Exception):
 class Shell:
     """What commands are given.
 
-    output: where results go. server: as it was given, for `connect`. timeout: of the session, in seconds, and
-    how long a command waits without a connection. lines: all that was typed so far, for `history`. watched:
-    the watches. interactive: whether somebody types at a prompt. over: set by `quit`. code: the exit code of the last line before. again: set by `redo`,
-    the line to do next.
+    output: where results go. timeout: of the session, in seconds, and how long a command waits without a
+    connection. lines: all that was typed so far, for `history`. watched: the watches. interactive: whether
+    somebody types at a prompt. over: set by `quit`. code: the exit code of the last line before that. again:
+    set by `redo`, the line to do next.
     """
 
     def __init__(self, server: str, timeout: float, output: Output, *, interactive: bool = False) -> None:
