@@ -27,6 +27,9 @@ maxClientCnxns=0
 SYNC_LIMIT: Final = 1.0
 """Seconds, by these settings."""
 
+_AT_ONCE: Final = 50
+"""Znodes that are asked for before the first answer is read."""
+
 Address: TypeAlias = tuple[str, int]
 
 
@@ -208,17 +211,20 @@ def tree(address: Address) -> dict[str, Found]:
         asked(connection, Op.sync, text("/"))
         found: dict[str, Found] = {}
         paths = ["/"]
-        for path in paths:  # it grows
-            for op in (Op.getChildren, Op.getData):
-                connection.send(op, text(path) + bool_(False))
-            connection.send(Op.getACL, text(path))
-            children, data, acl = (connection.read() for _ in range(3))
-            assert isinstance(children, Reply) and isinstance(data, Reply) and isinstance(acl, Reply)
-            assert (children.err, data.err, acl.err) == (0, 0, 0), path
-            reader = Reader(data.body)
-            found[path] = Found(reader.blob() or b"", reader.stat(), Reader(acl.body).acls())
-            below = "" if path == "/" else path
-            paths += sorted(f"{below}/{name}" for name in Reader(children.body).texts())
+        while paths:
+            some, paths = paths[:_AT_ONCE], paths[_AT_ONCE:]
+            for path in some:
+                for op in (Op.getChildren, Op.getData):
+                    connection.send(op, text(path) + bool_(False))
+                connection.send(Op.getACL, text(path))
+            for path in some:
+                children, data, acl = (connection.read() for _ in range(3))
+                assert isinstance(children, Reply) and isinstance(data, Reply) and isinstance(acl, Reply)
+                assert (children.err, data.err, acl.err) == (0, 0, 0), path
+                reader = Reader(data.body)
+                found[path] = Found(reader.blob() or b"", reader.stat(), Reader(acl.body).acls())
+                below = "" if path == "/" else path
+                paths += sorted(f"{below}/{name}" for name in Reader(children.body).texts())
         asked(connection, Op.close)
         return found
     finally:
