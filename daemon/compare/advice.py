@@ -14,6 +14,8 @@ _NOISE: Final = 0.1
 """Kinds that are this close are alike; also those that are as close as a kind's rounds are to each other."""
 _NOISE_OF_ONE: Final = 0.25
 """Where there was one round only."""
+_CLEARLY: Final = 2
+"""In so many more respects one must be ahead to be the one to take."""
 _PURPOSES: Final = (
     ("rate:write-many", "Many writes at once", "/s", 0.0),
     ("p50:write-lone", "A single write, answered soon", " ms", 0.0),
@@ -99,7 +101,7 @@ def _conclusion(ahead: Mapping[str, Sequence[str]]) -> list[str]:
         return []
     ranked = sorted(ahead, key=lambda label: len(ahead[label]), reverse=True)
     first, most = ranked[0], len(ahead[ranked[0]])
-    if most == len(ahead[ranked[1]]):
+    if most < len(ahead[ranked[1]]) + _CLEARLY:
         return [f"All in all {' and '.join(ahead)} are even: take what matters to you from the lines above."]
     told = [f"When in doubt: {first}, ahead in {most} of {len(_PURPOSES)} respects."]
     for label in ranked[1:]:

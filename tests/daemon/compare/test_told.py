@@ -74,6 +74,13 @@ class TestAdvice:
     def test_kinds_that_are_even_are_said_to_be(self) -> None:
         assert compared(turn("zab"), turn("zab 2")).advice[-1].startswith("All in all zab and zab 2 are even")
 
+    def test_one_respect_more_decides_nothing(self) -> None:
+        advice = compared(turn("zab", gap=0.5), turn("raft", gap=0.1)).advice
+        assert advice[-1].startswith("When in doubt: raft, ahead in 2 of 11")
+        slow = turn("zab", gap=0.5)
+        small = compared(replace(slow, memory=10e6), turn("raft", gap=0.1)).advice
+        assert small[-1].startswith("All in all zab and raft are even")
+
     def test_zookeeper_is_compared_but_not_weighed_against_the_backends(self) -> None:
         backends = turn("zab", 3000), turn("raft", 2000)
         advice = compared(*backends, turn("ZooKeeper", 9000)).advice
