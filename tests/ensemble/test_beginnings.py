@@ -95,13 +95,13 @@ def test_a_server_that_stood_alone_brings_its_data(ensemble: Ensemble, backend: 
     for sid in (2, 3):
         ensemble.wipe(sid)
     begin(ensemble, 1)
-    assert "/before" in ensemble.assert_same_trees()
     third = connected(ensemble.servers[3].address)
     until(
         lambda: asked(third, Op.exists, text("/session-of-then") + bool_(False)).err,
         "an old session's expiry",
     )
     third.drop()
+    assert "/before" in ensemble.assert_same_trees()  # now that no session ends meanwhile
     # And it is theirs from now on.
     stop(ensemble)
     with alone(first):
