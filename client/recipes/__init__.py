@@ -9,12 +9,17 @@ from .counter import Counter
 from .election import Election, Leader
 from .lease import Lease, NonBlockingLease
 from .lock import Lock, ReadLock, WriteLock
+from .partitioner import PartitionState, SetPartitioner
+from .party import Party, ShallowParty
 from .queue import LockingQueue, Queue
 from .semaphore import Semaphore
+from .service_registry import ServiceInstance, ServiceRegistry
+from .tree_cache import Change, TreeCache
 from .watching import ChildrenWatch, DataWatch
 
 __all__ = [
     "Barrier",
+    "Change",
     "ChildrenWatch",
     "Counter",
     "DataWatch",
@@ -28,8 +33,15 @@ __all__ = [
     "LockingQueue",
     "Lost",
     "NonBlockingLease",
+    "PartitionState",
+    "Party",
     "Queue",
     "ReadLock",
     "Semaphore",
+    "ServiceInstance",
+    "ServiceRegistry",
+    "SetPartitioner",
+    "ShallowParty",
+    "TreeCache",
     "WriteLock",
 ]

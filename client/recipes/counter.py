@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 from ..client import Client
 from ..errors import BadVersion, NoNode, OutcomeUnknown, SessionExpired
 from ..values import Stat
-from .witness import across_sessions
+from .contender import anew
 
 N = TypeVar("N", int, float)
 
@@ -78,7 +78,7 @@ class Counter(Generic[N]):
     async def _was_another(self, data: bytes, before: Stat) -> bool:
         """Whether the next change was, or will be, another than to that data."""
         try:
-            found, now = await across_sessions(self._client, lambda: self._client.get(self._path))
+            found, now = await anew(self._client, lambda: self._client.get(self._path))
         except (NoNode, SessionExpired):
             return False
         if now.czxid != before.czxid:

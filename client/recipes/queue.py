@@ -21,8 +21,8 @@ from ..errors import (
 from ..transaction import Transaction
 from ..values import Event, Kind, Stat
 from ..watches import Watch
-from .contender import remove
-from .witness import Witnesses, across_sessions
+from .contender import anew, names_below, remove
+from .witness import Witnesses
 
 _LOWEST: Final = 999
 """The last priority, as names have three digits for it."""
@@ -98,7 +98,7 @@ class _BaseQueue(ABC):
             except TransactionFailed as error:
                 if not isinstance(error.cause, NoNode):
                     raise error.cause from None
-                await across_sessions(self._client, self._ensure)
+                await anew(self._client, self._ensure)
             except SessionExpired:  # and nothing was done
                 if not self._client.renews:
                     raise
@@ -197,10 +197,8 @@ class _BaseQueue(ABC):
 
     async def _names(self, folder: str) -> list[str]:
         """Of the entries in a folder."""
-        try:
-            return [each for each in await self._client.children(folder) if each.startswith(self._prefix)]
-        except NoNode:
-            return []
+        names = await names_below(self._client, folder)
+        return [name for name in names if name.startswith(self._prefix)]
 
     def _dropped(self, name: str) -> None:
         """Another one has it for good."""
@@ -250,7 +248,7 @@ class Queue(_BaseQueue):
                     raise error.cause from None
                 break
             except OutcomeUnknown:
-                if await across_sessions(self._client, lambda: self._client.exists(path)) is None:
+                if await anew(self._client, lambda: self._client.exists(path)) is None:
                     raise
             else:
                 return value

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 from uuid import uuid4
 
 from ..client import Client
 from ..errors import NodeExists, NoNode, OutcomeUnknown, SessionExpired, TransactionFailed
 from ..transaction import Transaction
-
-T = TypeVar("T")
-
-
-async def across_sessions(client: Client, read: Callable[[], Awaitable[T]]) -> T:
-    """What is read, in the next session if this one expires and the client renews it. All writes of a session
-    that has expired are decided."""
-    while True:
-        try:
-            return await read()
-        except SessionExpired:
-            if not client.renews:
-                raise
 
 
 class Witnesses:
