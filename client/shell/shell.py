@@ -172,6 +172,8 @@ class Shell:
             return self.output.fail(error)
         except Interrupted:
             return exits.INTERRUPTED
+        except BrokenPipeError:  # nobody reads what is printed
+            raise
         except (ClientError, OSError, click.ClickException) as error:
             return self.output.fail(error)
         if result is not None:
