@@ -24,7 +24,6 @@ from znoded.storage.state import State
 from znoded.storage.znode import data_of, stat_of
 
 from ..daemons import free_port
-from ..ensemble.ensemble import over
 from ..storage.requests import Request
 from ..storage.rows import rows
 from .ensemble_life import SEGMENT, Life, Made, cuts
@@ -33,6 +32,8 @@ from .power_cut import Image, Opened, Removed, Renamed, Said, Step, Synced, Sync
 CUTS: Final = 30
 AT_ONCE: Final = 5
 AFTER: Final = b"/after"
+PATIENT: Final = "tickTime=1000\ninitLimit=10\nsyncLimit=5\nclientPort=9\n"
+"""So many servers in one process may each have to wait a while."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ class Site:
         (data / "myid").write_text(f"{sid}\n")
         ports = enumerate(self._ports[place], 1)
         servers = "".join(f"server.{other}=127.0.0.1:{port}:{other}\n" for other, port in ports)
-        file.write_text(f"{over(self._backend)}{servers}dataDir={data}\nclientPort=9\n")
+        file.write_text(f"{PATIENT}consensus={self._backend}\n{servers}dataDir={data}\n")
         config = load(file, {}).config
         assert config is not None
         return config
