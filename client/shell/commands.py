@@ -14,7 +14,8 @@ To add one: write it in a module beside this one, and name it in `MODULES`.
 Its docstring and the examples are its help. What it raises of ClientError becomes a sentence and an exit
 code (exits.py); `raise click.UsageError(...)` tells wrong arguments; `raise click.exceptions.Exit(1)` ends
 with a code of its own. One that shows many results calls `shell.output.show(Result(...))`, and returns None.
-The types of its arguments tell what completes them (arguments.py).
+The types of its arguments tell what completes them (arguments.py). For files take click.Path: a click.File is
+closed before the command runs.
 """
 
 from __future__ import annotations

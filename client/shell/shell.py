@@ -82,7 +82,7 @@ class Shell:
         if self._left:
             raise ConnectionClosed(_NOT_CONNECTED)
         if client is None or client.state in (State.EXPIRED, State.CLOSED):
-            client = self._made(self._server, self._changed)
+            client = self.client_for(self._server, self._changed)
             self._client = client  # before it is open, so that its state can be told
             await client.__aenter__()
         return client
@@ -132,7 +132,7 @@ class Shell:
         above = self._above
         if above is None or above.state in (State.EXPIRED, State.CLOSED):
             server, mark, options = self._server.partition("?")
-            above = self._made(server.rstrip("/").removesuffix(self._address.root) + mark + options, None)
+            above = self.client_for(server.rstrip("/").removesuffix(self._address.root) + mark + options)
             self._above = await above.__aenter__()
         return above
 
@@ -228,7 +228,9 @@ class Shell:
         self._server = server
         self._address = parse(server)
 
-    def _made(self, server: str, on_state: Callable[[State], None] | None) -> Client:
+    def client_for(self, server: str, on_state: Callable[[State], None] | None = None) -> Client:
+        """A client that is not open yet, for these servers or others: with this shell's identities, and as
+        patient."""
         from ..client import Client  # slow to import
 
         return Client(
