@@ -5,14 +5,17 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from znoded.client.shell import commands, exits
+from znoded.client.shell.main import main
 
 from ...daemons import Daemon
 
@@ -36,11 +39,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     daemon.kill()
 
 
-def said(command: str, environment: dict[str, str], given: str = "") -> str:
-    """What a command prints, results and errors."""
+def said(command: str, environment: dict[str, str]) -> str:
+    """What a command prints, results and errors; in this process, where it is znode's alone."""
+    if command.startswith("znode ") and not re.search("[|<]", command):
+        return CliRunner(env=environment).invoke(main, shlex.split(command)[1:]).output
     done = subprocess.run(
         ["sh", "-c", command],
-        input=given,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
