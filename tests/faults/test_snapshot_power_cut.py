@@ -86,7 +86,11 @@ def back(
         ensemble.until_all_serve()
         assert "by a snapshot" in server.log
         fill(ensemble, leader, 20)
-        until(lambda: zxid(ensemble, sid) == zxid(ensemble, leader), "the follower's catching up")
+        # The other as well: what it has logged is what there was.
+        until(
+            lambda: len({zxid(ensemble, each) for each in ensemble.servers}) == 1,
+            "the followers' catching up",
+        )
         ensemble.kill()
         start = Disk()
         for step in read_trace(folder / f"trace-{sid}-1"):
