@@ -7,9 +7,8 @@ import struct
 from typing import Final, Generic, TypeVar
 
 from ..client import Client
-from ..errors import BadVersion, NoNode, OutcomeUnknown, SessionExpired
-from ..values import Stat
-from .contender import anew
+from ..errors import BadVersion, NoNode, SessionExpired, TransactionFailed
+from .witness import Witnesses
 
 N = TypeVar("N", int, float)
 
@@ -20,7 +19,9 @@ class Counter(Generic[N]):
     """A number in a znode's data: `count = await counter.add(2)`.
 
     The layout is that of kazoo's Counter: Python's repr of the number. With curator=True it is that of
-    Curator's SharedCount: four bytes, for whole numbers below 2**31.
+    Curator's SharedCount: four bytes, for whole numbers below 2**31. Beside it, below `-witnesses`, each
+    client that adds has an ephemeral, by which it finds out what became of an addition whose answer was
+    lost.
     """
 
     def __init__(self, client: Client, path: str, default: N = 0, *, curator: bool = False) -> None:
@@ -32,6 +33,7 @@ class Counter(Generic[N]):
         self._path = path
         self._default: N = default
         self._curator = curator
+        self._witnesses = Witnesses(client, path)
         self._turn = asyncio.Lock()
         """Those who add here do not get in each other's way."""
 
@@ -44,18 +46,18 @@ class Counter(Generic[N]):
         return self._decoded(data)
 
     async def add(self, amount: N) -> N:
-        """Add to it; the sum.
+        """Add to it, once; the sum.
 
         If another one changes it at the same time, this is done again on what is there then. Raises NoAuth,
-        QuotaExceeded, ValueError as `value` does, and OutcomeUnknown if the answer was lost with the
-        connection and what is there now does not tell whether this or another one made the change.
+        QuotaExceeded, ValueError as `value` does, and OutcomeUnknown only if the session expired while the
+        answer was lost.
         """
         async with self._turn:
             while True:
                 try:
                     data, stat = await self._client.get(self._path)
                     total: N = self._decoded(data) + amount
-                    if await self._set(self._encoded(total), stat):
+                    if await self._set(self._encoded(total), stat.version):
                         return total
                 except NoNode:
                     await self._client.ensure_path(self._path)
@@ -63,27 +65,15 @@ class Counter(Generic[N]):
                     if not self._client.renews:
                         raise
 
-    async def _set(self, data: bytes, before: Stat) -> bool:
-        """Whether this was the next change."""
+    async def _set(self, data: bytes, version: int) -> bool:
+        """Whether this was the next change of that version."""
         try:
-            await self._client.set(self._path, data, before.version)
-        except BadVersion:
-            return False
-        except OutcomeUnknown:
-            if await self._was_another(data, before):
+            await self._witnesses.commit(lambda transaction: transaction.set(self._path, data, version))
+        except TransactionFailed as error:
+            if isinstance(error.cause, BadVersion):
                 return False
-            raise
+            raise error.cause from None
         return True
-
-    async def _was_another(self, data: bytes, before: Stat) -> bool:
-        """Whether the next change was, or will be, another than to that data."""
-        try:
-            found, now = await anew(self._client, lambda: self._client.get(self._path))
-        except (NoNode, SessionExpired):
-            return False
-        if now.czxid != before.czxid:
-            return False
-        return now.version == before.version or (now.version == before.version + 1 and found != data)
 
     def _decoded(self, data: bytes) -> N:
         if not data:

@@ -71,7 +71,7 @@ class _BaseQueue(ABC):
         self._client = client
         self._path = path
         self._entries = entries
-        self._witnesses = Witnesses(client, f"{path}-witnesses")
+        self._witnesses = Witnesses(client, path)
         self._turn = asyncio.Lock()
         self._watch: Watch | None = None
         self._line: _Line | None = None
@@ -221,7 +221,7 @@ class Queue(_BaseQueue):
     """Entries that are taken out once, the one of the lowest priority number first, then the oldest.
 
     An entry is gone once it is taken: if whoever took it dies, so does it (LockingQueue keeps it). Layout as
-    kazoo's Queue: `PATH/entry-PRIORITY-NUMBER`. Beside it, in `PATH-witnesses`, each client that uses it has
+    kazoo's Queue: `PATH/entry-PRIORITY-NUMBER`. Beside it, below `-witnesses`, each client that uses it has
     ephemerals, by which it finds out what became of a change whose answer was lost. `async for value in
     queue` takes one after the other, until the client is closed.
     """
@@ -274,7 +274,7 @@ class LockingQueue(_BaseQueue):
     it is there again once its session ends. One object holds one entry at a time: until it is consumed or
     released, `get` returns the same one, and so does `async for value in queue`. Layout as kazoo's
     LockingQueue: `PATH/entries/entry-PRIORITY-NUMBER`, and ephemerals of the same name in `PATH/taken`;
-    `PATH-witnesses` as Queue's.
+    `-witnesses` as Queue's.
     """
 
     _prefix = "entry-"

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from ..client import Client
 from ..errors import NodeExists, NoNode, OutcomeUnknown, SessionExpired, TransactionFailed
 from ..transaction import Transaction
+from .contender import below
+
+_free: WeakKeyDictionary[Client, dict[str, list[str]]] = WeakKeyDictionary()
+"""Of each client, by folder: what it does there shares them, so that there are only as many as are needed at
+the same time."""
 
 
 class Witnesses:
@@ -19,11 +25,12 @@ class Witnesses:
     would not do: entries are ordered by their names, and their data is all the user's.)
     """
 
-    def __init__(self, client: Client, folder: str) -> None:
-        """folder: the path that they are below, a container: the server deletes it once it is empty."""
+    def __init__(self, client: Client, path: str) -> None:
+        """path: what is changed. They are beside it, below `-witnesses`, a container: the server deletes it
+        once it is empty."""
         self._client = client
-        self._folder = folder
-        self._free: list[str] = []
+        self._folder = below(path.rpartition("/")[0], "-witnesses")
+        self._free = _free.setdefault(client, {}).setdefault(self._folder, [])
 
     async def commit(self, fill: Callable[[Transaction], object]) -> None:
         """Have done, once, what fill puts into a transaction.
@@ -65,7 +72,7 @@ class Witnesses:
                     self._free.append(witness)
 
     async def _make(self) -> str:
-        path = f"{self._folder}/{uuid4().hex}"
+        path = below(self._folder, uuid4().hex)
         while True:
             try:
                 await self._client.create(path, ephemeral=True)
