@@ -39,6 +39,7 @@ SECTIONS: Final = {
         "ls": "reading",
         "get": "reading",
         "stat": "reading",
+        "tree": "tree",
         "create": "changing",
         "set": "changing",
         "delete": "changing",
@@ -48,6 +49,7 @@ SECTIONS: Final = {
         "getEphemerals": "reading",
     },
     "Watches": {
+        "watch": "following",
         "addWatch": "watching",
         "removewatches": "watching",
         "printwatches": "watching",
