@@ -8,7 +8,7 @@ import click
 
 from ..errors import NoNode
 from . import stats
-from .arguments import ACL, PATH, written
+from .arguments import ACL, PATH, to_bytes, written
 from .commands import command
 from .output import Json, Result
 
@@ -73,7 +73,7 @@ async def add_auth(shell: Shell, scheme: str, credentials: str) -> None:
 
     They last as long as the shell, and are not kept in its history.
     """
-    await shell.add_auth(scheme, credentials.encode())
+    await shell.add_auth(scheme, to_bytes(credentials))
 
 
 @command("whoami", "whoami")

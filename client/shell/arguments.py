@@ -72,3 +72,8 @@ SERVERS: Final = Servers()
 def written(entry: Acl) -> str:
     """An entry of a list as it is typed."""
     return f"{entry.scheme}:{entry.id}:{letters(entry.perms)}"
+
+
+def to_bytes(text: str) -> bytes:
+    """A word as it was given: UTF-8, and bytes that are none."""
+    return text.encode(errors="surrogateescape")

@@ -8,7 +8,7 @@ import click
 
 from ..errors import NoNode
 from . import stats
-from .arguments import ACL, PATH
+from .arguments import ACL, PATH, to_bytes
 from .commands import command
 from .output import Result
 
@@ -69,7 +69,7 @@ async def create(
     try:
         created = await client.create(
             path,
-            data.encode(),
+            to_bytes(data),
             acl=acl,
             sequential=sequential,
             ephemeral=ephemeral,
@@ -90,7 +90,7 @@ async def create(
 async def set_data(shell: Shell, with_stat: bool, version: int, path: str, data: str) -> Result | None:
     """Change a znode's data."""
     client = await shell.connected()
-    stat = await client.set(path, data.encode(), version)
+    stat = await client.set(path, to_bytes(data), version)
     if not (with_stat or shell.output.as_json):
         return None
     return Result({"path": path, "stat": stats.json(stat)}, stats.lines(stat), lambda: stats.styled(stat))

@@ -37,7 +37,7 @@ CODES: Final = (
     (
         USAGE,
         "a command, option, path or address that is none",
-        (click.UsageError, BadArguments, BadAddress, InvalidACL),
+        (click.UsageError, UnicodeError, BadArguments, BadAddress, InvalidACL),
     ),
     (3, "no such znode", (NoNode,)),
     (4, "the znode exists already", (NodeExists,)),

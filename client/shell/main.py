@@ -11,6 +11,8 @@ from contextlib import suppress
 
 import click
 
+from ..errors import SessionExpired
+from ..values import State
 from . import commands, exits
 from .arguments import SERVERS
 from .output import Output
@@ -97,8 +99,10 @@ async def _run(server: str, timeout: float, output: Output, words: Sequence[str]
         if not words:
             return await _lines(shell)
         code = await shell.perform(words)
-        await shell.watched.drained()
-        return code
+        if not shell.watched:
+            return code
+        await shell.watched.drained()  # what it watches for may come with this session only
+        return 0 if shell.state is State.CONNECTED else exits.code(SessionExpired())
     except asyncio.CancelledError:
         if ended:
             return exits.TERMINATED
@@ -113,7 +117,7 @@ async def _lines(shell: Shell) -> int:
     if code:
         return code
     async for line in _read(sys.stdin.fileno()):
-        await shell.line(line.decode(errors="replace"))
+        await shell.line(line.decode(errors="surrogateescape"))
         if shell.over:
             break
     return shell.code

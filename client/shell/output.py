@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -44,19 +45,20 @@ class Output:
     def show(self, result: Result) -> None:
         """Print a result; a command may show many, each as it comes, and return none."""
         if self.as_json:
-            print(json.dumps(result.value, ensure_ascii=False), flush=True)
+            print(_encodable(_json(result.value)), flush=True)
         elif sys.stdout.isatty():
             if result.rich is not None:
                 _print_rich(result.rich())
             else:
                 text = result.text
-                print(printable(text.decode(errors="replace") if isinstance(text, bytes) else text))
+                text = text.decode(errors="replace") if isinstance(text, bytes) else _encodable(text)
+                print(printable(text))
         elif isinstance(result.text, bytes):
             sys.stdout.flush()
             sys.stdout.buffer.write(result.text + b"\n")
             sys.stdout.buffer.flush()
         else:
-            print(result.text, flush=True)
+            print(_encodable(result.text), flush=True)
 
     def tell(self, text: str) -> None:
         """Say what is no result: that the connection is lost, for one."""
@@ -69,11 +71,11 @@ class Output:
         if self.as_json:
             path = error.path if isinstance(error, Refused) else ""
             told = {"error": type(error).__name__, "message": said, "exit": code}
-            print(json.dumps(told | ({"path": path} if path else {})), file=sys.stderr, flush=True)
-        elif sys.stderr.isatty():
+            print(_json(told | ({"path": path} if path else {})), file=sys.stderr, flush=True)
+        elif sys.stderr.isatty() and "NO_COLOR" not in os.environ:
             print(f"\x1b[31m{printable(said)}\x1b[0m", file=sys.stderr, flush=True)
         else:
-            print(said, file=sys.stderr, flush=True)
+            self.tell(said)
         return code
 
 
@@ -88,6 +90,17 @@ def data_json(data: bytes) -> dict[str, Json]:
         return {"data": data.decode()}
     except UnicodeDecodeError:
         return {"data64": base64.b64encode(data).decode()}
+
+
+def _json(value: Json) -> str:
+    """In a line that no terminal takes for commands."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _encodable(text: str) -> str:
+    """The same without halves of characters, which come of arguments that are no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _print_rich(what: RenderableType) -> None:

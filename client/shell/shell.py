@@ -174,7 +174,7 @@ class Shell:
             return exits.INTERRUPTED
         except BrokenPipeError:  # nobody reads what is printed
             raise
-        except (ClientError, OSError, click.ClickException) as error:
+        except (ClientError, OSError, UnicodeError, click.ClickException) as error:
             return self.output.fail(error)
         if result is not None:
             self.output.show(result)

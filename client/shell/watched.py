@@ -48,6 +48,10 @@ class Watched:
         self._output = output
         self._all: set[_Watching] = set()
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._all)
+
     async def once(self, client: Client, path: str, sort: Literal["children", "data"]) -> _Once:
         """A watch of a znode's data or children that fires once: `begin` it with what was read after."""
         return _Once(self, client, await client.watch(path).ready(), path, sort)

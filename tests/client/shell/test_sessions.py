@@ -9,7 +9,7 @@ from pathlib import Path
 
 from znoded.client import BlockingClient
 
-from ...daemons import Daemon
+from ...daemons import Daemon, until
 from .terminal import COMMAND, Terminal, piped
 
 FIRST = ["ls /", 'create -e /testmaster "127.0.0.1:2223"', "get /testmaster", "quit"]
@@ -134,6 +134,36 @@ def test_history_is_the_user_s_alone_and_holds_no_passwords(server: str, tmp_pat
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
     assert "+whoami" in history.read_text()
     assert "secret" not in history.read_text()
+
+
+def test_a_command_waits_for_a_connection_only_so_long(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.start()
+    try:
+        with piped("{}:{}".format(*daemon.address), "--timeout", "1") as shell:
+            assert shell.stdin is not None and shell.stdout is not None
+            shell.stdin.write("create /waits\n")
+            assert shell.stdout.readline() == "Created /waits\n"
+            daemon.kill()
+            out, err = shell.communicate("get /waits\n")
+    finally:
+        daemon.kill()
+    assert out == ""
+    assert err.splitlines()[-1] == f"no connection to {daemon.address[0]}:{daemon.address[1]} for 1 s"
+    assert shell.returncode == 8
+
+
+def test_an_expired_session_is_told_and_followed_by_another(server: str) -> None:
+    with piped(server, "--timeout", "2") as shell, BlockingClient(server) as other:
+        assert shell.stdin is not None and shell.stdout is not None and shell.stderr is not None
+        shell.stdin.write("create -e /expires\n")
+        assert shell.stdout.readline() == "Created /expires\n"
+        shell.send_signal(signal.SIGSTOP)
+        until(lambda: other.exists("/expires") is None)
+        shell.send_signal(signal.SIGCONT)
+        assert any("The session has expired" in line for line in shell.stderr)
+        out, _ = shell.communicate("create -e /expires\nget /expires\n")
+    assert (out, shell.returncode) == ("Created /expires\n\n", 0)
 
 
 def test_neither_a_lost_connection_nor_ctrl_c_ends_it(tmp_path: Path) -> None:

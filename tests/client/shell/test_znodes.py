@@ -143,6 +143,14 @@ def test_ephemerals_of_a_session(znode: Znode, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.splitlines()[2:] == ["[/mine-a, /mine-b]", "[/mine-a]"]
 
 
+def test_words_that_are_no_text(znode: Znode) -> None:
+    znode.said("create", "/half", "\udcff")
+    assert znode("get", "/half").stdout_bytes == b"\xff\n"
+    assert znode.failed("get", "/\udcff")[0] == 2
+    assert znode.failed("setAcl", "/half", "digest:\udcff:x:r")[0] == 2
+    assert znode.said("ls", "/half") == "[]\n"
+
+
 def test_bytes_that_are_no_text(znode: Znode, server: str) -> None:
     from znoded.client import BlockingClient
 
