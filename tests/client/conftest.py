@@ -11,6 +11,7 @@ from ..daemons import Daemon
 SETTINGS = """
 tickTime=100
 minSessionTimeout=200
+maxSessionTimeout=60000
 maxClientCnxns=0
 extendedTypesEnabled=true
 """
