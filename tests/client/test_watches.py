@@ -190,18 +190,18 @@ def test_nothing_is_lost_between_two_reads(server: str) -> None:
     run(scenario())
 
 
-def test_ten_thousand_are_set_again(server: str) -> None:
+def test_thousands_are_set_again(server: str) -> None:
     async def scenario() -> None:
         host, _, port = server.partition(":")
         scissors = Scissors(1_000_000, passed=False)
         async with Way([(host, int(port))], scissors) as way, Client(f"{way.hosts}/many") as client:
-            watches = [client.watch(f"/{'x' * 80}{path}", recursive=path % 2 == 0) for path in range(10_000)]
+            watches = [client.watch(f"/{'x' * 80}{path}", recursive=path % 2 == 0) for path in range(3_000)]
             await asyncio.gather(*(watch.ready() for watch in watches))
             scissors.number = scissors.count
             await client.sync()
             async with Client(f"{server}/many") as other:
                 await other.ensure_path("/")
-                for watch in (watches[index] for index in (0, 1, 4999, 9998, 9999)):
+                for watch in (watches[index] for index in (0, 1, 1499, 2998, 2999)):
                     path = watch.path.removeprefix("/many")
                     assert await told(watch, 1) == [("missed", path)]
                     await other.create(path)
