@@ -69,9 +69,10 @@ class Output:
         code = exits.code(error)
         said = exits.sentence(error)
         if self.as_json:
-            path = error.path if isinstance(error, Refused) else ""
-            told = {"error": type(error).__name__, "message": said, "exit": code}
-            print(_json(told | ({"path": path} if path else {})), file=sys.stderr, flush=True)
+            told: dict[str, Json] = {"error": type(error).__name__, "message": said, "exit": code}
+            if isinstance(error, Refused) and error.path:
+                told["path"] = error.path
+            print(_json(told), file=sys.stderr, flush=True)
         elif sys.stderr.isatty() and "NO_COLOR" not in os.environ:
             print(f"\x1b[31m{printable(said)}\x1b[0m", file=sys.stderr, flush=True)
         else:
