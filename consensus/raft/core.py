@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import ClassVar, Protocol
 
 from ..ensemble import Ensemble
 from ..identity import NO_CLUSTER
@@ -39,9 +39,6 @@ from .messages import (
 from .peers import Peers
 from .proposals import Proposals
 from .reads import SIGN, Reads
-
-_LAST: Final = (1 << 32) - (1 << 24)
-"""So many transactions a term may have, before the largest batch that there may be."""
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +82,9 @@ class Host(Protocol):
 class Core:
     """journal, raft, peers, proposals, reads, election: its parts. delivered: the last index that must stay
     as it is. spooling: who sends this server a snapshot; it stands for no election meanwhile."""
+
+    last_of_term: ClassVar[int] = (1 << 32) - (1 << 24)
+    """So many transactions a term may have, before the largest batch that there may be."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class Core:
             proposals.leader = leader
             self._host.end_service("the leader has changed" if leader is not None else NOBODY)
             self.election.turned()
-        elif raft.leads and self.journal.last.key & 0xFFFF_FFFF > _LAST:
+        elif raft.leads and self.journal.last.key & 0xFFFF_FFFF > self.last_of_term:
             log.info("term %d has no more numbers for transactions", raft.term)
             raft.step_down()
 
