@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from znoded.client import Client, State
@@ -16,7 +16,7 @@ from .possible import Change, Possible, Step, tree_below
 from .running import run
 
 
-async def changes_meanwhile(hosts: str, breaking: Callable[[], Awaitable[None]]) -> None:
+async def changes_meanwhile(hosts: str, breaking: Callable[[], Coroutine[object, object, None]]) -> None:
     """Change in lines until all was broken; then one client, and another, finds what may be."""
     states: list[State] = []
     async with (

@@ -50,10 +50,10 @@ def test_by_url(tls: Tls) -> None:
 
 def test_a_certificate_is_an_identity(tls: Tls) -> None:
     async def scenario() -> None:
-        url = f"{tls.url}/chroot?ca={tls.authority.trusted}&cert={tls.person}&timeout=5"
+        url = f"{tls.url}/chroot?ca={tls.authority.trusted}&cert={tls.person}&timeout=7"
         async with Client(url) as client:
             assert dict(await client.whoami())["x509"].startswith("CN=person,")
-            assert client.timeout == 5
+            assert client.timeout == 7
 
     run(scenario())
 
