@@ -50,26 +50,6 @@ class TestDoubleBarrier:
         play(scene())
         assert told == [f"{round} {way}" for round in range(5) for way in ("in", "out") for _ in range(6)]
 
-    def test_one_who_was_away_while_it_was_opened_and_left_gets_in(self, server: str) -> None:
-        """The others' `ready` is gone by the time it looks: the path's data tell."""
-
-        async def scene() -> None:
-            path = "/double/away"
-            async with clients(server, 2) as (one, other):
-                barrier = DoubleBarrier(one, path, 2)
-                entering = asyncio.create_task(barrier.enter())
-                (name,) = await gathered(other, path, 1)
-                early = await other.create(f"{path}/early", ephemeral=True)
-                data, stat = await other.get(path)
-                async with other.transaction() as transaction:
-                    transaction.create(f"{path}/ready").set(path, data, stat.version)
-                    transaction.delete(f"{path}/ready").delete(early.path)
-                await entering
-                await barrier.leave()
-                assert name and await other.children(path) == []
-
-        play(scene())
-
     def test_what_a_round_that_ended_badly_left_lets_nobody_in(self, server: str) -> None:
         async def scene() -> None:
             path = "/double/stale"
