@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 import click
 
@@ -66,12 +68,12 @@ def main(
 
     With a COMMAND, do it and end; without, read commands from standard input, or at a prompt.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the locale can't say
+        sys.stdout.reconfigure(errors="backslashreplace")
     output = Output(as_json=as_json)
     at_prompt = not words and sys.stdin.isatty() and sys.stdout.isatty()
     try:
         context.exit(asyncio.run(_run(server, timeout, output, words, at_prompt)))
-    except KeyboardInterrupt:
-        context.exit(exits.INTERRUPTED)
     except BrokenPipeError:  # who reads has enough; nothing may be flushed there at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         context.exit(exits.FAILED)
@@ -82,15 +84,20 @@ async def _run(server: str, timeout: float, output: Output, words: Sequence[str]
     shell = Shell(server, timeout, output, interactive=at_prompt)
     task = asyncio.current_task()
     assert task is not None
-    ended = []
+    ended: list[int] = []
 
-    def end() -> None:
-        ended.append(True)
+    def end(code: int) -> None:
+        ended.append(code)
         task.cancel()
 
     # So that ephemerals go with it, and not a timeout later.
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(number, end, exits.TERMINATED)
+    if not at_prompt:
+        shell.at_rest = partial(end, exits.INTERRUPTED)
+        loop.add_signal_handler(signal.SIGINT, shell.at_rest)
     try:
         if at_prompt:
             from .interactive import converse  # slow to import
@@ -105,7 +112,7 @@ async def _run(server: str, timeout: float, output: Output, words: Sequence[str]
         return 0 if shell.state is State.CONNECTED else exits.code(SessionExpired())
     except asyncio.CancelledError:
         if ended:
-            return exits.TERMINATED
+            return ended[0]
         raise
     finally:
         await shell.close()

@@ -45,20 +45,19 @@ class Output:
     def show(self, result: Result) -> None:
         """Print a result; a command may show many, each as it comes, and return none."""
         if self.as_json:
-            print(_encodable(_json(result.value)), flush=True)
+            print(_json(result.value), flush=True)
         elif sys.stdout.isatty():
             if result.rich is not None:
                 _print_rich(result.rich())
             else:
                 text = result.text
-                text = text.decode(errors="replace") if isinstance(text, bytes) else _encodable(text)
-                print(printable(text))
+                print(printable(text.decode(errors="replace") if isinstance(text, bytes) else text))
         elif isinstance(result.text, bytes):
             sys.stdout.flush()
             sys.stdout.buffer.write(result.text + b"\n")
             sys.stdout.buffer.flush()
         else:
-            print(_encodable(result.text), flush=True)
+            print(result.text, flush=True)
 
     def tell(self, text: str) -> None:
         """Say what is no result: that the connection is lost, for one."""
@@ -97,11 +96,6 @@ def _json(value: Json) -> str:
     """In a line that no terminal takes for commands."""
     text = json.dumps(value, ensure_ascii=False)
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _encodable(text: str) -> str:
-    """The same without halves of characters, which come of arguments that are no UTF-8."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _print_rich(what: RenderableType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -101,10 +101,16 @@ async def listquota(shell: Shell, path: str) -> Result:
     usage = await _or_none(client.get(_stats(whole)))
     if limits is None or usage is None:
         raise NoQuota(path)
+    most, used = quota.parse(limits.data), quota.parse(usage.data)
     value: dict[str, Json] = {
         "path": path,
-        "limits": asdict(quota.parse(limits.data)),
-        "usage": {"count": (used := quota.parse(usage.data)).count, "bytes": used.bytes},
+        "limits": {
+            "count": most.count,
+            "bytes": most.bytes,
+            "countHardLimit": most.count_hard,
+            "byteHardLimit": most.bytes_hard,
+        },
+        "usage": {"count": used.count, "bytes": used.bytes},
     }
     text = (
         f"absolute path is {_limits(whole)}\n"

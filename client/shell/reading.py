@@ -109,7 +109,7 @@ async def get_all_children_number(shell: Shell, path: str) -> Result:
     return Result({"path": path, "number": number}, str(number))
 
 
-@command("getEphemerals", "getEphemerals", "getEphemerals /app/workers/")
+@command("getEphemerals", "getEphemerals", "getEphemerals /app/workers")
 @click.argument("path", type=PATH, default="/")
 async def get_ephemerals(shell: Shell, path: str) -> Result:
     """List this session's ephemerals, or those of them whose paths begin so."""

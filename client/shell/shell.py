@@ -6,7 +6,6 @@ import asyncio
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -36,7 +35,7 @@ class Shell:
     output: where results go. timeout: of the session, in seconds, and how long a command waits without a
     connection. lines: all that was typed so far, for `history`. watched: the watches. interactive: whether
     somebody types at a prompt. over: set by `quit`. code: the exit code of the last line before that. again:
-    set by `redo`, the line to do next.
+    set by `redo`, the line to do next. at_rest: what Ctrl-C does between commands.
     """
 
     def __init__(self, server: str, timeout: float, output: Output, *, interactive: bool = False) -> None:
@@ -47,6 +46,7 @@ class Shell:
         self.over = False
         self.code = 0
         self.again = ""
+        self.at_rest: Callable[[], None] = lambda: None
         self.watched = Watched(output)
         self._client: Client | None = None
         self._above: Client | None = None
@@ -187,8 +187,7 @@ class Shell:
         self._interrupted = self._gave_up = False
         if self.state is State.SUSPENDED:
             self._waits()
-        with suppress(ValueError, RuntimeError):  # not on the main thread
-            loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             return await task
         except asyncio.CancelledError:
@@ -198,7 +197,7 @@ class Shell:
                 raise NoConnection(f"no connection to {self.place} for {self.timeout:g} s") from None
             raise
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            loop.add_signal_handler(signal.SIGINT, self.at_rest)
             self._task = None
             self._stop_waiting()
 

@@ -88,7 +88,10 @@ class Watched:
     async def drained(self) -> None:
         """Wait until the last watch has fired."""
         while self._all:
-            await asyncio.wait({each.task for each in self._all})
+            done, _ = await asyncio.wait({each.task for each in self._all})
+            for task in done:
+                if not task.cancelled():
+                    task.result()  # nobody may read what it prints
 
     def close(self) -> None:
         """The session ends."""

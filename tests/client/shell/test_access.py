@@ -83,7 +83,7 @@ def test_a_quota_s_life(znode: Znode) -> None:
     znode.said("delquota", "-n", "/limited")
     assert znode.json("listquota", "/limited") == {
         "path": "/limited",
-        "limits": {"count": -1, "bytes": 50, "count_hard": -1, "bytes_hard": 100},
+        "limits": {"count": -1, "bytes": 50, "countHardLimit": -1, "byteHardLimit": 100},
         "usage": {"count": 2, "bytes": 5},
     }
     assert znode.said("delquota", "/limited") == ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import stat
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from znoded.client import BlockingClient
 
@@ -78,13 +81,16 @@ def test_the_end_of_a_pipe_ends_the_session(server: str) -> None:
         assert other.exists("/piped") is None
 
 
-def test_who_ends_it_ends_the_session_too(server: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)]
+)
+def test_who_ends_it_ends_the_session_too(server: str, number: signal.Signals, code: int) -> None:
     with piped(server) as shell, BlockingClient(server) as other:
         assert shell.stdin is not None and shell.stdout is not None
         shell.stdin.write("create -e /terminated\n")
         assert shell.stdout.readline() == "Created /terminated\n"
-        shell.send_signal(signal.SIGTERM)
-        assert shell.wait() == 143
+        shell.send_signal(number)
+        assert shell.wait() == code
         assert other.exists("/terminated") is None
 
 
@@ -104,6 +110,16 @@ def test_who_has_read_enough_stops_it(server: str) -> None:
         shell.stdout.close()
         assert shell.wait() == 1
         assert "Traceback" not in shell.stderr.read()
+
+
+def test_who_has_seen_enough_stops_a_watch(server: str) -> None:
+    with piped(server, "addWatch", "/seen-enough") as shell, BlockingClient(server) as other:
+        assert shell.stdout is not None and shell.stderr is not None
+        other.create("/seen-enough")
+        until(lambda: other.set("/seen-enough", b"") and select.select([shell.stdout], [], [], 0.05)[0])
+        shell.stdout.close()
+        until(lambda: other.set("/seen-enough", b"") and shell.poll() is not None)
+        assert (shell.returncode, shell.stderr.read()) == (1, "")
 
 
 def test_tab_completes_commands_and_paths(server: str, tmp_path: Path) -> None:
