@@ -115,9 +115,10 @@ def test_who_has_read_enough_stops_it(server: str) -> None:
 def test_who_has_seen_enough_stops_a_watch(server: str) -> None:
     with piped(server, "addWatch", "/seen-enough") as shell, BlockingClient(server) as other:
         assert shell.stdout is not None and shell.stderr is not None
+        seen = shell.stdout
         other.create("/seen-enough")
-        until(lambda: other.set("/seen-enough", b"") and select.select([shell.stdout], [], [], 0.05)[0])
-        shell.stdout.close()
+        until(lambda: other.set("/seen-enough", b"") and select.select([seen], [], [], 0.05)[0])
+        seen.close()
         until(lambda: other.set("/seen-enough", b"") and shell.poll() is not None)
         assert (shell.returncode, shell.stderr.read()) == (1, "")
 
