@@ -33,6 +33,9 @@ class Barrier:
 
     async def remove(self) -> bool:
         """Take it away, and let all go on that wait; False if it did not stand."""
+        return await anew(self._client, self._remove)
+
+    async def _remove(self) -> bool:
         lost = False
         while True:
             try:
@@ -96,7 +99,7 @@ class DoubleBarrier:
         try:
             await anew(self._client, lambda: self._wait(member, watch))
         except BaseException:
-            await give_up(member.leave())
+            await give_up(self._client, member.leave())
             raise
         finally:
             watch.close()
@@ -122,7 +125,7 @@ class DoubleBarrier:
                     await remove(self._client, member.path)
                     await gone(self._client, below(self._path, left[0]))
         except BaseException:
-            await give_up(member.leave())
+            await give_up(self._client, member.leave())
             raise
 
     async def _wait(self, member: Contender, watch: Watch) -> None:

@@ -128,9 +128,10 @@ class Lost:
 
 
 class Held:
-    """What is held: path, of its znode; token, that znode's czxid, which is higher than that of any holder
-    before: pass it on with what you do elsewhere, and have lower ones than were seen refused there (a
-    fencing token); lost.
+    """What is held: path, of its znode; token, that znode's czxid; lost.
+
+    The token is higher than that of any holder before (of a ReadLock: of any writer before). Pass it on with
+    what you do elsewhere, and have lower ones than were seen refused there: a fencing token.
 
     lost is set once the znode is gone, once its session has expired or was closed, and once the session
     could have expired as nothing was heard of a server for as long. That is before anybody else can hold it.
@@ -143,7 +144,7 @@ class Held:
         self.token = node.stat.czxid
         self.lost = Lost(client, node.stat.ephemeral_owner)
         self._client = client
-        self._ephemeral = bool(node.stat.ephemeral_owner)
+        self._session = node.stat.ephemeral_owner
         self._following = [asyncio.create_task(self._follow()), asyncio.create_task(self._follow_session())]
 
     async def guard(self, work: Coroutine[object, object, T]) -> T:
@@ -156,17 +157,25 @@ class Held:
         finally:
             task.cancel()
             lost.cancel()
-            await asyncio.wait({task, lost})
-        raise LockLost(f"{self.path}: it may be held by somebody else by now")
+            await asyncio.gather(task, lost, return_exceptions=True)
+        error = None if task.cancelled() else task.exception()
+        raise LockLost(f"{self.path}: it may be held by somebody else by now") from error
 
     async def release(self) -> None:
-        """Hold it no more; returns when its znode is gone."""
+        """Hold it no more; returns when its znode is gone, or could be, with its session."""
         self._end()
+        removal = _by_itself(remove(self._client, self.path))
+        over = Lost(self._client, self._session)
+        waiting = asyncio.create_task(over.wait())
         try:
-            await asyncio.shield(_by_itself(remove(self._client, self.path)))
-        except (SessionExpired, ConnectionClosed):
-            if not self._ephemeral:
-                raise
+            await asyncio.wait({removal, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.set()
+            waiting.cancel()
+        error = removal.exception() if removal.done() else None
+        is_over = isinstance(error, SessionExpired | ConnectionClosed)
+        if error is not None and not (is_over and self._session):
+            raise error
 
     def _end(self) -> None:
         self.lost.set()
@@ -191,7 +200,7 @@ class Held:
     async def _follow_session(self) -> None:
         """Until it is over."""
         async for state in self._client.states():
-            if state is State.CLOSED or (state is State.EXPIRED and self._ephemeral):
+            if state is State.CLOSED or (state is State.EXPIRED and self._session):
                 self.lost.set()
 
 
@@ -239,8 +248,8 @@ class Holder:
         return self._held
 
     async def release(self) -> None:
-        """Let others have it; nothing if it is not held. Returns when its znode is gone: while there is no
-        connection, it waits for one."""
+        """Let others have it; nothing if it is not held. Returns when its znode is gone; while there is no
+        connection, it waits for one, until the session could have expired."""
         held, self._held = self._held, None
         if held is not None:
             try:
@@ -334,8 +343,9 @@ async def gone(client: Client, path: str) -> None:
         watch.close()
 
 
-async def give_up(*works: Coroutine[object, object, None]) -> None:
-    """Do what is to be done when a wait ends in vain, and wait for that a while; it goes on until it is done.
+async def give_up(client: Client, *works: Coroutine[object, object, None]) -> None:
+    """Do what is to be done when a wait ends in vain, and wait for that a while, if there is a connection; it
+    goes on until it is done.
 
     What a session that is over leaves undone needs not be done.
     """
@@ -345,12 +355,18 @@ async def give_up(*works: Coroutine[object, object, None]) -> None:
             await work
 
     tasks = [_by_itself(do(work)) for work in works]
-    await asyncio.wait(tasks, timeout=_PATIENCE)
+    await asyncio.wait(tasks, timeout=_PATIENCE if client.state is State.CONNECTED else 0)
 
 
 def _by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
     """Started, and kept until it is done, whether anybody waits for it or not."""
+
+    def done(task: asyncio.Task[None]) -> None:
+        _tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waits for it is told
+
     task = asyncio.create_task(work)
     _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    task.add_done_callback(done)
     return task

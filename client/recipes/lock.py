@@ -34,7 +34,7 @@ class Lock(Holder):
         """path: of the lock's znode; made if it is missing. identifier: what `contenders` tells of this one.
         ephemeral: it is released when the session ends; else only by `release`, or by who deletes the znode.
         others: what stands before the number in the names of contenders that other programs make, if those
-        are to be waited for as well (`-lock-` of zkCurator's and Go's clients)."""
+        are to be waited for as well (`-lock-` of Curator's, and of clients in Go)."""
         super().__init__(client)
         self._path = path
         self._data = identifier.encode()
@@ -59,9 +59,9 @@ class Lock(Holder):
                 if not blocking:
                     break
         except BaseException:
-            await give_up(contender.leave())
+            await give_up(self._client, contender.leave())
             raise
-        await give_up(contender.leave())
+        await give_up(self._client, contender.leave())
         return None
 
     async def _wait(self, node: Created, blocking: bool) -> bool:
@@ -81,7 +81,7 @@ class Lock(Holder):
 
 
 class WriteLock(Lock):
-    """Held by one, while no ReadLock of that path is held; else as Lock."""
+    """Held by one, while no ReadLock of that path is held, which a Lock does not wait for; else as Lock."""
 
     _WAITS_FOR = ("__lock__", "__rlock__")
 

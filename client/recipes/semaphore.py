@@ -47,7 +47,7 @@ class Semaphore(Holder):
                 node = await self._take(turn, lease, blocking)
                 await queue.release()
             except BaseException:
-                await give_up(lease.leave(), queue.release())
+                await give_up(self._client, lease.leave(), queue.release())
                 raise
             if node is not None:
                 return Held(self._client, node)

@@ -100,6 +100,20 @@ def test_what_was_deleted_meanwhile_is_found_lost(server: str, far: str, network
     play(scene())
 
 
+def test_what_can_t_be_told_to_a_server_is_released_when_the_session_is_over(
+    server: str, far: str, network: Network
+) -> None:
+    async def scene() -> None:
+        async with Client(far, timeout=0.5) as client, Client(server) as other:
+            async with Lock(client, "/away/released"):
+                network.cut(ALL)
+                await becomes(client, State.SUSPENDED)
+            assert client.state is State.SUSPENDED
+            assert await Lock(other, "/away/released").acquire()
+
+    play(scene())
+
+
 def test_a_wait_is_given_up_in_time_and_leaves_nothing_behind(
     server: str, far: str, network: Network
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from znoded.client import Client, SessionExpired
 from znoded.client.recipes import Lock, LockLost, ReadLock, WriteLock
 
+from ..cutting import Scissors, Way
 from .scenes import clients, end_session, gathered, play
 
 
@@ -69,6 +70,38 @@ def test_it_is_had_in_the_order_of_asking(server: str) -> None:
 
     play(scene())
     assert had == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("kind", [Lock, ReadLock])
+def test_who_waits_is_not_told_of_others_that_come_and_go(server: str, kind: type[Lock]) -> None:
+    async def scene() -> None:
+        host, _, port = server.partition(":")
+        messages = Scissors(1_000_000, passed=True)
+        path = f"/locks/herd-{kind.__name__}"
+        async with (
+            Client(server) as other,
+            Way([(host, int(port))], messages) as way,
+            Client(way.hosts, timeout=60) as client,
+        ):
+            ahead = [Lock(other, path) for _ in range(5)]
+            acquired = [asyncio.create_task(lock.acquire()) for lock in ahead]
+            await gathered(other, path, 5)
+            waiting = asyncio.create_task(kind(client, path).acquire())
+            await gathered(other, path, 6)
+            await client.exists("/")
+            await client.exists("/")
+            before = messages.count
+            for number, lock in enumerate(ahead[:4]):
+                await acquired[number]
+                await kind(other, path).acquire(blocking=False)
+                await lock.release()
+            await acquired[4]
+            assert not waiting.done()
+            assert messages.count == before
+            await ahead[4].release()
+            await waiting
+
+    play(scene())
 
 
 class TestGivingUp:
@@ -213,6 +246,16 @@ class TestLost:
                 with pytest.raises(LockLost, match=held.path):
                     await held.guard(work())
                 assert ended.is_set()
+
+                async def stubborn() -> None:
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        raise KeyError("in its own clearing up")
+
+                with pytest.raises(LockLost) as caught:
+                    await held.guard(stubborn())
+                assert isinstance(caught.value.__cause__, KeyError)
 
         play(scene())
 

@@ -12,7 +12,7 @@ import pytest
 from znoded.client import Client
 from znoded.client.recipes import Barrier, DoubleBarrier, Election, Lease, Lock, ReadLock, Semaphore
 
-from ..cutting import Scissors, Way
+from ..cutting import Address, Scissors, Way
 from .scenes import gathered, play
 
 Scene: TypeAlias = Callable[[Client, Client, str], Awaitable[None]]
@@ -32,6 +32,7 @@ async def a_lock(cut: Client, other: Client, path: str) -> None:
     assert await first.contenders() == ["second"]
     waiting = asyncio.create_task(first.acquire())
     await gathered(other, path, 2)
+    await gathered(cut, path, 2)
     assert await second.contenders() == ["second", "first"]
     assert not waiting.done()
     assert not held.lost
@@ -67,11 +68,13 @@ async def a_semaphore(cut: Client, other: Client, path: str) -> None:
     await gathered(other, f"{path}-__lock__", 1)
     await first.release()
     held = await waiting
+    await other.sync(path)
     assert await first.holders() == ["second"]
     assert await second.holders() == ["second"]
     assert not held.lost
     assert await first.acquire(blocking=False) is None
     await second.release()
+    await other.sync(path)
     assert await other.children(path) == []
     assert await other.children(f"{path}-__lock__") == []
 
@@ -149,10 +152,7 @@ SCENES: list[Scene] = [
 ]
 
 
-@pytest.mark.parametrize("passed", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_at_every_message(server: str, scene: Scene, passed: bool) -> None:
-    host, _, port = server.partition(":")
+async def cut_everywhere(servers: list[Address], scene: Scene, passed: bool) -> None:
     at_once = asyncio.Semaphore(8)
 
     async def cut_at(number: int) -> int:
@@ -161,8 +161,8 @@ def test_at_every_message(server: str, scene: Scene, passed: bool) -> None:
         async with (
             at_once,
             asyncio.timeout(15),
-            Client(server) as other,
-            Way([(host, int(port))], scissors) as way,
+            Client(",".join(f"{host}:{port}" for host, port in servers)) as other,
+            Way(servers, scissors) as way,
             Client(way.hosts) as client,
         ):
             session = client.session
@@ -174,9 +174,13 @@ def test_at_every_message(server: str, scene: Scene, passed: bool) -> None:
                 raise
         return scissors.count
 
-    async def everywhere() -> None:
-        whole = await cut_at(1_000_000)
-        assert whole > 10
-        await asyncio.gather(*map(cut_at, range(whole)))
+    whole = await cut_at(1_000_000)
+    assert whole > 10
+    await asyncio.gather(*map(cut_at, range(whole)))
 
-    play(everywhere())
+
+@pytest.mark.parametrize("passed", [False, True], ids=["before", "behind"])
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_at_every_message(server: str, scene: Scene, passed: bool) -> None:
+    host, _, port = server.partition(":")
+    play(cut_everywhere([(host, int(port))], scene, passed))
