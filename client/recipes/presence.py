@@ -35,7 +35,7 @@ class Presence:
         try:
             await self._appear()
         except BaseException:
-            await give_up(self._vanish())
+            await give_up(self._client, self._vanish())
             raise
         self._following = asyncio.create_task(self._follow(states))
         return self
@@ -45,7 +45,7 @@ class Presence:
     ) -> None:
         if self._following is not None:
             self._following.cancel()
-        await give_up(self._vanish())
+        await give_up(self._client, self._vanish())
 
     async def _follow(self, states: Feed[State]) -> None:
         async for state in states:
