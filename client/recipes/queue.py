@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from typing import ClassVar, Final, NamedTuple, Self, overload
 from uuid import uuid4
@@ -247,9 +248,11 @@ class Queue(_BaseQueue):
                 if not isinstance(error.cause, NoNode):
                     raise error.cause from None
                 break
-            except OutcomeUnknown:
-                if await anew(self._client, lambda: self._client.exists(path)) is None:
-                    raise
+            except OutcomeUnknown:  # the session has expired, and what it wrote is decided
+                with suppress(SessionExpired):
+                    if await anew(self._client, lambda: self._client.exists(path)) is not None:
+                        continue
+                raise
             else:
                 return value
         self._dropped(name)
@@ -323,9 +326,10 @@ class LockingQueue(_BaseQueue):
                 except SessionExpired:
                     break
                 except OutcomeUnknown:
-                    # As long as the session lives, nobody else ends the lock.
-                    if await self._lock_on(held.name) is not None:
-                        continue
+                    with suppress(SessionExpired):
+                        # As long as the session lives, nobody else ends the lock.
+                        if await self._lock_on(held.name) is not None:
+                            continue
                     if not self._is_current(held):
                         raise
                 self._held = None

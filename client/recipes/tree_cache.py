@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 from weakref import WeakSet
 
 from ..client import Client
-from ..errors import ConnectionClosed, NoAuth, NoNode, SessionExpired
+from ..errors import ConnectionClosed, NoAuth, NoNode
 from ..feed import Feed
 from ..values import Event, Got, Kind
 from ..watches import Watch
-from .contender import below, names_below
+from .contender import anew, below, names_below
 
 _AT_ONCE: Final = 256
 """Znodes that are read at the same time."""
@@ -56,7 +57,7 @@ class TreeCache:
     async def __aenter__(self) -> Self:
         """Read it all. Raises NoAuth if the first znode may not be read."""
         watch = self._client.watch(self.path, recursive=True, limit=_EVENTS)
-        await self._load()
+        await anew(self._client, self._load)
         self._following = asyncio.create_task(self._follow(watch))
         return self
 
@@ -89,7 +90,8 @@ class TreeCache:
     def changes(self, limit: int = 1000) -> Feed[Change]:
         """An async iterator over the changes from now on. It ends with the cache; if that ends by an error,
         so does this. limit: how many may wait to be read; if there are more, one of kind MISSED takes their
-        place."""
+        place. Raises as `get`."""
+        self._check(self.path)
         feed = Feed(limit, Change(Kind.MISSED, self.path, None))
         self._feeds.add(feed)
         return feed
@@ -106,7 +108,7 @@ class TreeCache:
                 events = [event]
                 while len(watch.feed):
                     events.append(await anext(watch))
-                await self._catch_up(events)
+                await anew(self._client, partial(self._catch_up, events))
             raise ConnectionClosed("the client is closed")
         except Exception as error:
             failure = self._failure = error
@@ -115,20 +117,12 @@ class TreeCache:
 
     async def _catch_up(self, events: Sequence[Event]) -> None:
         """Read what has changed. Whatever an event says, what is read afterwards is newer."""
-        missed = any(event.kind is Kind.MISSED for event in events)
-        while True:
-            try:
-                if missed:
-                    await self._load()
-                    return
-                for part in _parts(dict.fromkeys(event.path for event in events)):
-                    for path, found in zip(part, await asyncio.gather(*map(self._read, part)), strict=True):
-                        self._take(path, found)
-                return
-            except SessionExpired:
-                if not self._client.renews:
-                    raise
-                missed = True
+        if any(event.kind is Kind.MISSED for event in events):
+            await self._load()
+            return
+        for part in _parts(dict.fromkeys(event.path for event in events)):
+            for path, found in zip(part, await asyncio.gather(*map(self._read, part)), strict=True):
+                self._take(path, found)
 
     async def _load(self) -> None:
         """Read it all, and tell what differs."""

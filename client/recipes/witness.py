@@ -8,7 +8,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from ..client import Client
-from ..errors import NodeExists, NoNode, OutcomeUnknown, SessionExpired, TransactionFailed
+from ..errors import ConnectionClosed, NodeExists, NoNode, OutcomeUnknown, SessionExpired, TransactionFailed
 from ..transaction import Transaction
 from .contender import below
 
@@ -29,6 +29,7 @@ class Witnesses:
         """path: what is changed. They are beside it, below `-witnesses`, a container: the server deletes it
         once it is empty."""
         self._client = client
+        self._path = path
         self._folder = below(path.rpartition("/")[0], "-witnesses")
         self._free = _free.setdefault(client, {}).setdefault(self._folder, [])
 
@@ -60,9 +61,9 @@ class Witnesses:
                 usable = False
                 try:
                     changed = (await self._client.get(witness)).data == token
-                except (NoNode, SessionExpired):
+                except (NoNode, SessionExpired, ConnectionClosed):
                     raise OutcomeUnknown(
-                        f"{self._folder}: the answer was lost, and then the session expired"
+                        f"{self._path}: the answer was lost, and then the session ended"
                     ) from None
                 usable = True
                 if changed:

@@ -31,37 +31,45 @@ async def same(cache: TreeCache, tree: dict[str, bytes]) -> None:
 def test_it_is_complete_and_follows(server: str) -> None:
     async def scene() -> None:
         async with clients(server, 2) as (client, writer):
-            for path in ("/cached", "/cached/b", "/cached/a", "/cached/a/deep"):
+            for path in ("/tree-cached", "/tree-cached/b", "/tree-cached/a", "/tree-cached/a/deep"):
                 await writer.create(path, path.encode())
-            async with TreeCache(client, "/cached") as cache:
+            async with TreeCache(client, "/tree-cached") as cache:
                 assert [path for path, _ in cache.items()] == [
-                    "/cached",
-                    "/cached/a",
-                    "/cached/b",
-                    "/cached/a/deep",
+                    "/tree-cached",
+                    "/tree-cached/a",
+                    "/tree-cached/b",
+                    "/tree-cached/a/deep",
                 ]
-                assert cache.get("/cached/a/deep") == await client.get("/cached/a/deep")
-                assert cache.children("/cached") == ["a", "b"]
-                assert cache.get("/cached/c") is None
-                assert cache.children("/cached/c") == []
+                assert cache.get("/tree-cached/a/deep") == await client.get("/tree-cached/a/deep")
+                assert cache.children("/tree-cached") == ["a", "b"]
+                assert cache.get("/tree-cached/c") is None
+                assert cache.children("/tree-cached/c") == []
                 changes = cache.changes()
-                before = cache.get("/cached/b")
-                await writer.set("/cached/b", b"2")
-                assert await anext(changes) == (Kind.CHANGED, "/cached/b", await client.get("/cached/b"))
-                await writer.create("/cached/c", b"new")
-                assert await anext(changes) == (Kind.CREATED, "/cached/c", await client.get("/cached/c"))
-                assert cache.children("/cached") == ["a", "b", "c"]
-                await writer.delete("/cached/b")
+                before = cache.get("/tree-cached/b")
+                await writer.set("/tree-cached/b", b"2")
+                assert await anext(changes) == (
+                    Kind.CHANGED,
+                    "/tree-cached/b",
+                    await client.get("/tree-cached/b"),
+                )
+                await writer.create("/tree-cached/c", b"new")
+                assert await anext(changes) == (
+                    Kind.CREATED,
+                    "/tree-cached/c",
+                    await client.get("/tree-cached/c"),
+                )
+                assert cache.children("/tree-cached") == ["a", "b", "c"]
+                await writer.delete("/tree-cached/b")
                 change = await anext(changes)
                 assert change.kind is Kind.DELETED and change.found and change.found.data == b"2"
-                assert before is not None and before.data == b"/cached/b"
-                await writer.delete("/cached", recursive=True)
+                assert before is not None and before.data == b"/tree-cached/b"
+                await writer.delete("/tree-cached", recursive=True)
                 assert [(await anext(changes)).kind for _ in range(4)] == [Kind.DELETED] * 4
                 assert cache.items() == []
-                await writer.create("/cached", b"again")
+                await writer.create("/tree-cached", b"again")
                 assert (await anext(changes)).kind is Kind.CREATED
-                with pytest.raises(ValueError, match="/cachedness is not below /cached"):
-                    cache.get("/cachedness")
+                with pytest.raises(ValueError, match="/tree-cachedness is not below /cached"):
+                    cache.get("/tree-cachedness")
             assert [change async for change in changes] == []
 
     play(scene())
@@ -70,7 +78,7 @@ def test_it_is_complete_and_follows(server: str) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_it_becomes_the_same(server: str, seed: int) -> None:
     chance = random.Random(seed)
-    top = f"/wild-{seed}"
+    top = f"/tree-wild-{seed}"
 
     async def scene() -> None:
         async with clients(server, 2) as (client, writer):
@@ -113,15 +121,15 @@ def test_it_becomes_the_same(server: str, seed: int) -> None:
 def test_what_was_missed_is_read_again(server: str) -> None:
     async def scene() -> None:
         async with clients(server, 2) as (client, writer):
-            await writer.ensure_path("/burst/gone/below")
-            async with TreeCache(client, "/burst") as cache:
+            await writer.ensure_path("/tree-burst/gone/below")
+            async with TreeCache(client, "/tree-burst") as cache:
                 few = cache.changes(limit=10)
-                await writer.delete("/burst/gone", recursive=True)
+                await writer.delete("/tree-burst/gone", recursive=True)
                 # More events than wait for who is busy all that time.
                 async with asyncio.TaskGroup() as group:
                     for number in range(200):
-                        group.create_task(writer.create(f"/burst/{number}"))
-                await same(cache, await tree_of(writer, "/burst"))
+                        group.create_task(writer.create(f"/tree-burst/{number}"))
+                await same(cache, await tree_of(writer, "/tree-burst"))
                 kinds = []
                 while len(few):
                     kinds.append((await anext(few)).kind)
@@ -133,16 +141,16 @@ def test_what_was_missed_is_read_again(server: str) -> None:
 def test_it_goes_on_in_the_next_session(server: str) -> None:
     async def scene() -> None:
         async with Client(server, renew=True) as client, Client(server) as writer:
-            await writer.ensure_path("/renewed/a")
-            async with TreeCache(client, "/renewed") as cache:
+            await writer.ensure_path("/tree-renewed/a")
+            async with TreeCache(client, "/tree-renewed") as cache:
                 changes = cache.changes()
                 await end_session(client, server)
-                await writer.create("/renewed/b")
+                await writer.create("/tree-renewed/b")
                 assert await anext(changes) == Change(
-                    Kind.CREATED, "/renewed/b", await writer.get("/renewed/b")
+                    Kind.CREATED, "/tree-renewed/b", await writer.get("/tree-renewed/b")
                 )
-                await writer.delete("/renewed/a")
-                assert (await anext(changes)).path == "/renewed/a"
+                await writer.delete("/tree-renewed/a")
+                assert (await anext(changes)).path == "/tree-renewed/a"
 
     play(scene())
 
@@ -171,13 +179,13 @@ def test_it_tells_that_it_is_kept_up_to_date_no_more(server: str) -> None:
 def test_what_may_not_be_read_is_left_out(server: str) -> None:
     async def scene() -> None:
         async with clients(server, 2) as (client, writer):
-            await writer.create("/partly")
-            await writer.create("/partly/secret", acl=[Acl(ADMIN, "world", "anyone")])
-            await writer.create("/partly/open")
-            async with TreeCache(client, "/partly") as cache:
-                assert held(cache).keys() == {"/partly", "/partly/open"}
+            await writer.create("/tree-partly")
+            await writer.create("/tree-partly/secret", acl=[Acl(ADMIN, "world", "anyone")])
+            await writer.create("/tree-partly/open")
+            async with TreeCache(client, "/tree-partly") as cache:
+                assert held(cache).keys() == {"/tree-partly", "/tree-partly/open"}
             with pytest.raises(NoAuth):
-                async with TreeCache(client, "/partly/secret"):
+                async with TreeCache(client, "/tree-partly/secret"):
                     pass
 
     play(scene())

@@ -13,16 +13,16 @@ from znoded.client.recipes import ChildrenWatch, DataWatch
 def test_data_now_and_later(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client:
-            values = DataWatch(client, "/watched")
+            values = DataWatch(client, "/watching-watched")
             assert await anext(values) == (None, None)
-            created = await client.create("/watched", b"1")
+            created = await client.create("/watching-watched", b"1")
             assert await anext(values) == (b"1", created.stat)
-            stat = await client.set("/watched", b"2")
+            stat = await client.set("/watching-watched", b"2")
             assert await anext(values) == (b"2", stat)
-            stat = await client.set("/watched", b"2")  # the same data, written anew
+            stat = await client.set("/watching-watched", b"2")  # the same data, written anew
             assert await anext(values) == (b"2", stat)
-            await client.create("/watched/child")
-            await client.delete("/watched", recursive=True)
+            await client.create("/watching-watched/child")
+            await client.delete("/watching-watched", recursive=True)
             assert await anext(values) == (None, None)
 
     asyncio.run(scenario())
@@ -31,15 +31,15 @@ def test_data_now_and_later(server: str) -> None:
 def test_values_may_be_skipped_but_the_last_is_not(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client, Client(server) as writer:
-            await client.create("/skipped")
+            await client.create("/watching-skipped")
 
             async def write() -> None:
                 for number in range(1, 301):
-                    await writer.set("/skipped", b"%d" % number)
+                    await writer.set("/watching-skipped", b"%d" % number)
 
             seen: list[int] = []
             writing = asyncio.create_task(write())
-            async for data, _ in DataWatch(client, "/skipped"):
+            async for data, _ in DataWatch(client, "/watching-skipped"):
                 seen.append(int(data or 0))
                 if data == b"300":
                     break
@@ -52,16 +52,16 @@ def test_values_may_be_skipped_but_the_last_is_not(server: str) -> None:
 def test_children_now_and_later(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client:
-            names = ChildrenWatch(client, "/parent")
+            names = ChildrenWatch(client, "/watching-parent")
             assert await anext(names) is None
-            await client.create("/parent")
+            await client.create("/watching-parent")
             assert await anext(names) == []
-            await client.create("/parent/b")
+            await client.create("/watching-parent/b")
             assert await anext(names) == ["b"]
-            await client.set("/parent", b"is none of its children")
-            await client.create("/parent/a")
+            await client.set("/watching-parent", b"is none of its children")
+            await client.create("/watching-parent/a")
             assert await anext(names) == ["a", "b"]
-            await client.delete("/parent", recursive=True)
+            await client.delete("/watching-parent", recursive=True)
             seen = [await anext(names)]
             while seen[-1] is not None:
                 seen.append(await anext(names))
@@ -72,13 +72,13 @@ def test_children_now_and_later(server: str) -> None:
 def test_a_step_that_is_cancelled_skips_nothing(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client:
-            await client.create("/patient", b"0")
-            values = DataWatch(client, "/patient")
+            await client.create("/watching-patient", b"0")
+            values = DataWatch(client, "/watching-patient")
             assert (await anext(values))[0] == b"0"
             for steps in range(30):
                 waiting = asyncio.create_task(anext(values))
                 await asyncio.sleep(0)
-                await client.set("/patient", b"%d" % (steps + 1))
+                await client.set("/watching-patient", b"%d" % (steps + 1))
                 for _ in range(steps):
                     await asyncio.sleep(0)
                 waiting.cancel()
@@ -110,8 +110,11 @@ def test_it_ends_with_the_client(server: str) -> None:
 def test_what_may_not_be_read_is_an_error(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client:
-            await client.create("/unreadable", acl=[Acl(ADMIN, "world", "anyone")])
-            for values in (DataWatch(client, "/unreadable"), ChildrenWatch(client, "/unreadable")):
+            await client.create("/watching-unreadable", acl=[Acl(ADMIN, "world", "anyone")])
+            for values in (
+                DataWatch(client, "/watching-unreadable"),
+                ChildrenWatch(client, "/watching-unreadable"),
+            ):
                 with pytest.raises(NoAuth):
                     await anext(values)
 
