@@ -246,8 +246,10 @@ class Session:
         again: list[Call] = []
         lost = False
         for call in [*connection.sent.values(), *self._waiting]:
-            if call in own or call.answer.done():
+            if call in own:
                 call.answer.cancel()
+            elif call.answer.done():  # given up, and perhaps not made
+                lost = lost or (call.sent and not call.safe)
             elif not call.safe and (call.sent or lost):
                 lost = True
                 what = "the answer was lost with the connection" if call.sent else "one before it was lost"
@@ -269,10 +271,10 @@ class Session:
         if self._over is not None:  # it was being closed
             self._end(State.CLOSED, self._over)
         elif self._renew:
-            changes = [call for call in self._waiting if not call.safe]
-            for call in changes:
-                self._waiting.remove(call)
-            _fail(changes, SessionExpired)
+            waiting = [*self._waiting]
+            self._waiting.clear()
+            self._waiting.extend(call for call in waiting if call.safe)
+            _fail((call for call in waiting if not call.safe), SessionExpired)
             self._become(State.EXPIRED)
         else:
             self._end(State.EXPIRED, SessionExpired)

@@ -123,8 +123,10 @@ class TestText:
         assert all(f"(docs/{path.name})" in README for path in DOCUMENTS if path.parent.name == "docs")
 
 
-def test_the_readme_s_session_in_python(tmp_path: Path) -> None:
-    found = re.search(r"```python\n(.+?)```.+?```text\n(.+?)```", README, re.DOTALL)
+@pytest.mark.parametrize("title", ["A lock, in ten lines", "The same in Python"])
+def test_the_readme_s_python(tmp_path: Path, title: str) -> None:
+    part = README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    found = re.search(r"```python\n(.+?)```.+?```text\n(.+?)```", part, re.DOTALL)
     assert found is not None
     script, said = found.groups()
     daemon = Daemon(tmp_path)

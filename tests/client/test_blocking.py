@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from znoded.client import BlockingClient, ConnectionClosed, Event, Kind, NoNode, Stat, State
+from znoded.client import BlockingClient, ConnectionClosed, Event, Kind, NoConnection, NoNode, Stat, State
+
+from ..daemons import free_port
 
 
 def test_a_script_s_life(server: str) -> None:
@@ -34,3 +38,55 @@ def test_threads_share_it(server: str) -> None:
         list(threads.map(client.delete, paths))
         with pytest.raises(NoNode, match=paths[0]):
             client.get(paths[0])
+
+
+def test_who_waits_when_it_is_closed_is_told(server: str) -> None:
+    client = BlockingClient(server)
+    waiting = threading.Event()
+
+    async def for_ever() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    def watch() -> list[Event]:
+        with client.watch("/nobody") as events:
+            waiting.set()
+            return list(events)
+
+    with ThreadPoolExecutor(2) as threads:
+        with client:
+            watched = threads.submit(watch)
+            waiting.wait()
+            waiting.clear()
+            endless = threads.submit(lambda: client.wait(for_ever()))
+            waiting.wait()
+        with pytest.raises(ConnectionClosed):
+            endless.result(10)
+        error = watched.exception(10)
+        assert error is None or isinstance(error, ConnectionClosed)
+    client.close()
+    with pytest.raises(ConnectionClosed, match="once"):
+        client.__enter__()
+
+
+def test_its_own_thread_does_not_wait_for_itself(server: str) -> None:
+    told: list[str] = []
+
+    def look(state: State) -> None:
+        try:
+            client.get("/")
+        except RuntimeError as error:
+            told.append(f"{state}: {error}")
+
+    client = BlockingClient(server, on_state=look)
+    with client:
+        client.get("/")
+    assert [line.split(":")[0] for line in told] == ["connected", "closed"]
+
+
+def test_no_server(server: str) -> None:
+    client = BlockingClient(f"127.0.0.1:{free_port()}", connect_timeout=0.1)
+    with pytest.raises(NoConnection):
+        client.__enter__()
+    assert client.state is State.CLOSED
+    assert not any(thread.name == "znoded client" for thread in threading.enumerate())

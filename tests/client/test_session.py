@@ -443,6 +443,31 @@ class TestCalls:
 
         run(scenario())
 
+    def test_none_is_made_where_one_before_it_was_lost(self) -> None:
+        hang_up = asyncio.Event()
+
+        async def behave(line: Line) -> None:
+            await line.grant()
+            if line.number:
+                await line.serve()
+            await hang_up.wait()  # and read nothing: most can't even be sent
+
+        async def scenario() -> None:
+            async with Pretender(behave) as pretender, Client(pretender.address) as client:
+                changes = [client.set("/a", bytes(100_000)) for _ in range(100)]
+                calls = asyncio.gather(*changes, client.get("/a"), return_exceptions=True)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                hang_up.set()
+                *outcomes, read = await calls
+                assert {type(outcome) for outcome in outcomes} == {OutcomeUnknown}
+                assert "/a: set: the answer was lost" in str(outcomes[0])
+                assert "/a: set: one before it was lost" in str(outcomes[-1])
+                assert read.data == b"data"
+                await client.set("/a", b"")
+
+        run(scenario())
+
     def test_that_are_cancelled_harm_nobody(self, server: str) -> None:
         async def scenario() -> None:
             async with Client(server) as client:
