@@ -6,8 +6,6 @@ import asyncio
 import gc
 import socket
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -21,13 +19,9 @@ from znoded.client import (
     Kind,
     NoConnection,
     OutcomeUnknown,
-    Refused,
     SessionExpired,
     State,
-    TimedOut,
-    TooLarge,
 )
-from znoded.storage import cbor
 
 from ..daemons import free_port
 from .pretender import Line, Pretender
@@ -109,120 +103,6 @@ class TestTheFirstConnection:
             Client("localhost", auth=[("digest", "user:password")])  # type: ignore[list-item]
         with pytest.raises(BadAddress):
             Client("http://localhost")
-
-
-async def one_then_served(first: Callable[[Line], Awaitable[None]]) -> Pretender:
-    async def behave(line: Line) -> None:
-        if line.number == 0:
-            await first(line)
-        else:
-            await line.grant()
-            await line.serve()
-
-    return Pretender(behave)
-
-
-GARBAGE = {
-    "no CBOR": b"\xff",
-    "no list": cbor.encode(5),
-    "short": cbor.encode([[1, 2]]),
-    "a zxid of text": cbor.encode([[1, "2", 0, {}]]),
-    "an unknown kind": cbor.encode([[None, 2, "sung", "/a"]]),
-    "an event without a path": cbor.encode([[None, 2, 3, 4]]),
-    "an answer to nothing": cbor.encode([[77, 1, 0, {}]]),
-    "a pong to nothing": cbor.encode([[0, 1, 0, {}]]),
-}
-
-
-class TestAServer:
-    @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
-    def test_that_talks_nonsense_is_left(self, garbage: bytes) -> None:
-        async def nonsense(line: Line) -> None:
-            await line.grant()
-            await line.until("get")
-            await line.socket.send_bytes(garbage)
-            await line.hold()
-
-        async def scenario() -> None:
-            async with await one_then_served(nonsense) as pretender, Client(pretender.address) as client:
-                assert (await client.get("/a")).data == b"data"
-
-        run(scenario())
-
-    @pytest.mark.parametrize("garbage", [*GARBAGE.values(), cbor.encode([[0, 0, 0, {"session": "x"}]])])
-    def test_that_answers_connect_with_nonsense_is_left(self, garbage: bytes) -> None:
-        async def nonsense(line: Line) -> None:
-            await line.request()
-            await line.socket.send_bytes(garbage)
-            await line.hold()
-
-        async def scenario() -> None:
-            async with await one_then_served(nonsense) as pretender, Client(pretender.address) as client:
-                assert (await client.get("/a")).data == b"data"
-
-        run(scenario())
-
-    def test_that_falls_silent_is_left_in_time(self) -> None:
-        seen: list[dict[str, object]] = []
-
-        async def behave(line: Line) -> None:
-            seen.append(await line.grant(milliseconds=300))
-            await (line.serve() if line.number else line.hold())
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                before = client.alive_until
-                assert (await client.get("/a")).data == b"data"
-                assert client.alive_until > before
-
-        run(scenario())
-        assert "session" not in seen[0]
-        assert seen[1]["session"] == 1
-
-    def test_that_takes_less_than_was_thought_is_sent_less(self) -> None:
-        async def behave(line: Line) -> None:
-            await line.grant()
-            while True:
-                message = await line.socket.receive()
-                if message.type.name != "BINARY":
-                    return
-                if len(message.data) > 1000:
-                    await line.socket.close(code=1009, message=b"too large")
-                    return
-                for request in cbor.decode(message.data):  # type: ignore[attr-defined]
-                    await line.say([request[0], 1, 0, {"data": b"", "stat": None}])
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                calls = [client.sync(f"/{number}") for number in range(100)]
-                large = [client.set("/large", bytes(size)) for size in (70_000, 1001)]
-                *small, one, other = await asyncio.gather(*calls, *large, return_exceptions=True)
-                assert small == [None] * 100
-                assert isinstance(one, TooLarge)
-                # It waited behind the first, or went with it.
-                assert isinstance(other, TooLarge | OutcomeUnknown)
-                with pytest.raises(TooLarge, match=r"/large"):
-                    await client.set("/large", bytes(1001))
-
-        run(scenario())
-
-    def test_that_does_not_understand_is_not_asked_again(self) -> None:
-        async def behave(line: Line) -> None:
-            await line.grant()
-            _, name, _ = await line.request()
-            if name == "get":
-                await line.socket.close(code=1007, message=b"no such request")
-            else:
-                await line.say([1, 1, 0, {}])
-                await line.serve()
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                with pytest.raises(Refused, match=r"/a: get: .*no such request"):
-                    await client.get("/a")
-                await client.sync()
-
-        run(scenario())
 
 
 class TestAliveUntil:
@@ -405,111 +285,6 @@ class TestTheEnd:
             client = await life()
             gc.collect()
             assert client() is None
-
-        run(scenario())
-
-
-class TestCalls:
-    def test_time_out(self) -> None:
-        async def behave(line: Line) -> None:
-            await line.grant()
-            await line.until("set")
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                with pytest.raises(TimedOut, match=r"/a: no answer to get within 0.01 s"):
-                    await client.get("/a", timeout=0.01)
-                with pytest.raises(TimeoutError):
-                    await client.exists("/a", timeout=0.01)
-                with pytest.raises(OutcomeUnknown, match=r"lost"):
-                    await client.set("/a", b"")
-                await pretender.__aexit__(None, None, None)
-                with pytest.raises(TimedOut):  # it was never sent
-                    await client.set("/a", b"", timeout=0.01)
-                await client.close()
-
-        run(scenario())
-
-    def test_a_change_that_was_sent_may_have_been_made(self) -> None:
-        async def behave(line: Line) -> None:
-            await line.grant()
-            xid, _, _ = await line.until("close")
-            await line.say([xid, 1, 0, {}])
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                with pytest.raises(OutcomeUnknown, match=r"/a: no answer to set within 0.05 s"):
-                    await client.set("/a", b"", timeout=0.05)
-
-        run(scenario())
-
-    def test_none_is_made_where_one_before_it_was_lost(self) -> None:
-        hang_up = asyncio.Event()
-
-        async def behave(line: Line) -> None:
-            await line.grant()
-            if line.number:
-                await line.serve()
-            await hang_up.wait()  # and read nothing: most can't even be sent
-
-        async def scenario() -> None:
-            async with Pretender(behave) as pretender, Client(pretender.address) as client:
-                changes = [client.set("/a", bytes(100_000)) for _ in range(100)]
-                calls = asyncio.gather(*changes, client.get("/a"), return_exceptions=True)
-                for _ in range(10):
-                    await asyncio.sleep(0)
-                hang_up.set()
-                *outcomes, read = await calls
-                assert {type(outcome) for outcome in outcomes} == {OutcomeUnknown}
-                assert "/a: set: the answer was lost" in str(outcomes[0])
-                assert "/a: set: one before it was lost" in str(outcomes[-1])
-                assert read.data == b"data"
-                await client.set("/a", b"")
-
-        run(scenario())
-
-    def test_that_are_cancelled_harm_nobody(self, server: str) -> None:
-        async def scenario() -> None:
-            async with Client(server) as client:
-                await client.ensure_path("/cancelled")
-                for steps in range(30):
-                    calls = [
-                        asyncio.create_task(client.set("/cancelled", b"%d" % number)) for number in range(9)
-                    ]
-                    for _ in range(steps):
-                        await asyncio.sleep(0)
-                    for call in calls[::2]:
-                        call.cancel()
-                    outcomes = await asyncio.gather(*calls, return_exceptions=True)
-                    assert not any(isinstance(outcome, Exception) for outcome in outcomes)
-                    assert not any(isinstance(outcome, BaseException) for outcome in outcomes[1::2])
-                await client.delete("/cancelled")
-
-        run(scenario())
-
-    def test_that_can_not_be_sent_harm_nobody(self, server: str) -> None:
-        async def scenario() -> None:
-            bad: list[Any] = ["\ud800", 5, None, b"/bytes"]
-            async with Client(server) as client:
-                session = client.session
-                waiting = asyncio.create_task(client.get("/"))
-                for value in bad:
-                    with pytest.raises((TypeError, Refused)):
-                        await client.get(value)
-                    with pytest.raises((TypeError, Refused)):
-                        await client.set_acl("/", [(31, "world", value)])  # type: ignore[list-item]
-                    with pytest.raises((TypeError, Refused)):
-                        await client.add_auth(value, b"")
-                    with pytest.raises((TypeError, Refused)):
-                        await client.reconfig(joining=value)
-                for version in ("1", 1.5, None, 1 << 31):
-                    with pytest.raises((TypeError, Refused)):
-                        await client.delete("/a", version)  # type: ignore[arg-type]
-                with pytest.raises(TypeError, match=r"data are bytes"):
-                    await client.create("/a", "text")  # type: ignore[arg-type]
-                await waiting
-                assert client.session == session
-                assert client.state is State.CONNECTED
 
         run(scenario())
 
