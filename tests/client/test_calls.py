@@ -34,6 +34,9 @@ class TestCalls:
                 with pytest.raises(OutcomeUnknown, match=r"lost"):
                     await client.set("/a", b"")
                 await pretender.__aexit__(None, None, None)
+                async for state in client.states():
+                    if state is State.SUSPENDED:
+                        break
                 with pytest.raises(TimedOut):  # it was never sent
                     await client.set("/a", b"", timeout=0.01)
                 await client.close()
