@@ -114,6 +114,7 @@ _WAYS: Final[dict[str, Callable[[int, float], float]]] = {
 async def _crowd(port: int, size: int) -> None:
     """Many clients with a session each that all want one lock: how long it takes, how late the loop is."""
     late: list[float] = []
+    begin = time.perf_counter()
 
     async def watch() -> None:
         while True:
@@ -133,7 +134,6 @@ async def _crowd(port: int, size: int) -> None:
         late.clear()
         begin = now
 
-    begin = time.perf_counter()
     watching = asyncio.create_task(watch())
     async with AsyncExitStack() as stack:
         clients = [Client(f"127.0.0.1:{port}", timeout=30) for _ in range(size)]
