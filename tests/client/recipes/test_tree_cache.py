@@ -68,7 +68,7 @@ def test_it_is_complete_and_follows(server: str) -> None:
                 assert cache.items() == []
                 await writer.create("/tree-cached", b"again")
                 assert (await anext(changes)).kind is Kind.CREATED
-                with pytest.raises(ValueError, match="/tree-cachedness is not below /cached"):
+                with pytest.raises(ValueError, match="/tree-cachedness is not below /tree-cached"):
                     cache.get("/tree-cachedness")
             assert [change async for change in changes] == []
 
