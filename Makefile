@@ -18,7 +18,8 @@ help: ## Say what can be made
 
 run: $(VENV)/for-run $(COMPILED)/made ## Set up, and start a standalone server on 127.0.0.1:2181
 	@echo "znoded on 127.0.0.1:2181, data in ./data; Ctrl-C ends it. To talk to it, from another terminal:"
-	@echo "  zkCli.sh -server 127.0.0.1:2181                    ZooKeeper's own shell"
+	@echo "  .venv/bin/znode                                    its own shell"
+	@echo "  zkCli.sh -server 127.0.0.1:2181                    ZooKeeper's"
 	@echo "  KazooClient(hosts='127.0.0.1:2181')                kazoo, and every other ZooKeeper client"
 	@echo "  echo srvr | nc 127.0.0.1 2181                      how it is; nc 127.0.0.1 8080 takes every such word"
 	@PYTHONPATH=$(COMPILED) exec $(BIN)/znoded start --data-dir data
