@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 import cbor2
 
@@ -21,6 +21,15 @@ def decode(data: bytes) -> object:
     """The one value that data is. ValueError says what is wrong with it: tags, lengths that are not told at
     the start, keys that are no text or there twice, and more than one value are not taken."""
     stream = BytesIO(data)
+    value = next(sequence(stream))
+    if stream.tell() != len(data):
+        raise ValueError("more than one value")
+    return value
+
+
+def sequence(stream: IO[bytes]) -> Iterator[object]:
+    """The values that follow one another in a stream (RFC 8742), each read when it is asked for; it never
+    ends, but for ValueError as of `decode`, also where there is nothing more."""
     decoder = cbor2.CBORDecoder(
         stream,
         semantic_decoders=_NO_TAGS,
@@ -30,13 +39,11 @@ def decode(data: bytes) -> object:
         allow_duplicate_keys=False,
         strict_hashable_types=True,
     )
-    try:
-        value: object = decoder.decode()
-    except cbor2.CBORDecodeError as error:
-        raise ValueError(str(error)) from error
-    if stream.tell() != len(data):
-        raise ValueError("more than one value")
-    return value
+    while True:
+        try:
+            yield decoder.decode()
+        except cbor2.CBORDecodeError as error:
+            raise ValueError(str(error)) from error
 
 
 class _NoTags(Mapping[int, Callable[[Any, bool], Any]]):

@@ -27,6 +27,11 @@ from ..errors import (
     TransactionFailed,
 )
 
+
+class Lost(ClientError):
+    """What a program ran under is gone, and the program was ended."""
+
+
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
@@ -47,7 +52,7 @@ CODES: Final = (
     (
         8,
         "no connection, or the session has expired",
-        (NoConnection, ConnectionClosed, SessionExpired, TimedOut),
+        (NoConnection, ConnectionClosed, SessionExpired, TimedOut, Lost),
     ),
     (9, "a change was sent, and its outcome is unknown", (OutcomeUnknown,)),
     (INTERRUPTED, "Ctrl-C", ()),

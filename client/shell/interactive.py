@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterable
-from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
@@ -17,6 +16,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from ..values import State
 from .completion import candidates
+from .folders import state_folder
 from .shell import Shell
 
 _COLOURS: Final = {
@@ -74,8 +74,7 @@ class _History(FileHistory):
 
 def _history() -> History:
     """Kept where the user's programs keep their state; only for this shell, if that can't be written."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = (Path(state) if state.startswith("/") else Path.home() / ".local" / "state") / "znode"
+    folder = state_folder()
     path = folder / "history"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

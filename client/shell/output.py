@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,15 @@ class Output:
 def printable(text: str) -> str:
     """The same without what would move a terminal's cursor, or worse: \\x1b stands for an escape."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def size(count: float) -> str:
+    """Bytes, in a unit that a person reads easily."""
+    for unit in _UNITS:
+        if count < 1024 or unit == _UNITS[-1]:
+            break
+        count /= 1024
+    return f"{count:,} B" if unit == "B" else f"{count:,.3g} {unit}"
 
 
 def data_json(data: bytes) -> dict[str, Json]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -56,6 +57,7 @@ class Shell:
         self._interrupted = False
         self._give_up: asyncio.TimerHandle | None = None
         self._gave_up = False
+        self._patient = False
         self._serve(server)
 
     # the session
@@ -201,6 +203,28 @@ class Shell:
             self._task = None
             self._stop_waiting()
 
+    @contextmanager
+    def yielding(self) -> Iterator[None]:
+        """Leave Ctrl-C to the program that runs at this terminal meanwhile."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # not SIG_IGN, which the program would inherit
+        try:
+            yield
+        finally:
+            loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Wait for a connection as long as it takes."""
+        before, self._patient = self._patient, True
+        self._stop_waiting()
+        try:
+            yield
+        finally:
+            self._patient = before
+            if self.state is State.SUSPENDED:
+                self._waits()
+
     def _interrupt(self) -> None:
         if self._task is not None:
             self._interrupted = True
@@ -208,7 +232,7 @@ class Shell:
 
     def _waits(self) -> None:
         """Have the command end if there is no connection soon."""
-        if self._task is not None and self._give_up is None:
+        if self._task is not None and self._give_up is None and not self._patient:
             self._give_up = asyncio.get_running_loop().call_later(self.timeout, self._gives_up)
 
     def _gives_up(self) -> None:

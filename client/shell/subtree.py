@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from ..errors import NoNode
-
-if TYPE_CHECKING:
-    from ..client import Client
 
 T = TypeVar("T")
 
 AT_ONCE: Final = 64
 """Znodes that are read at the same time: as many may be in memory, with their data."""
-SYSTEM: Final = "/zookeeper"
-"""What every server has, and keeps for itself."""
+_SYSTEM: Final = "zookeeper"
+"""What every server has at its root, and keeps for itself."""
 
 
 def below(parent: str, name: str) -> str:
     """The path of a child."""
     return f"{parent.rstrip('/')}/{name}"
+
+
+def without_system(path: str, chroot: str, names: Sequence[str]) -> list[str]:
+    """The names of a znode's children, but for the server's own."""
+    return [name for name in names if (path, chroot, name) != ("/", "", _SYSTEM)]
 
 
 async def each(
@@ -51,9 +53,3 @@ async def each(
                 where, value, names = one
                 yield where, value
                 waiting.extend(below(where, name) for name in reversed(names))
-
-
-async def children(client: Client, path: str) -> list[str]:
-    """Their names; of a whole service, without the server's own."""
-    names = await client.children(path)
-    return [name for name in names if below(path, name) != SYSTEM]

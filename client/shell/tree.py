@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import NoAuth, NoNode
 from .arguments import PATH
 from .commands import command
-from .output import Json, Result, printable
+from .output import Json, Result, printable, size
 from .subtree import each
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from .shell import Shell
-
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(slots=True)
@@ -39,11 +37,11 @@ class _Branch:
         """What stands behind its name."""
         if self.closed:
             return "(not permitted)"
-        parts = [_size(self.size)]
+        parts = [size(self.size)]
         if self.ephemeral:
             parts.append("ephemeral")
         if self.below:
-            parts.append(f"{self.below:,} below with {_size(self.total)}")
+            parts.append(f"{self.below:,} below with {size(self.total)}")
         return f"({', '.join(parts)})"
 
 
@@ -142,11 +140,3 @@ def _styled(lines: Sequence[tuple[str, str, _Branch]]) -> Text:
 
 def _parts(path: str) -> list[str]:
     return path.split("/")[1:] if path != "/" else []
-
-
-def _size(count: float) -> str:
-    for unit in _UNITS[:-1]:
-        if count < 1024:
-            return f"{count:.3g} {unit}" if unit != "B" else f"{count:,} B"
-        count /= 1024
-    return f"{count:,.3g} {_UNITS[-1]}"

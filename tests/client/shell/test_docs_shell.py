@@ -35,6 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     yield os.environ | {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "ZNODE_SERVER": "{}:{}".format(*daemon.address),
+        "XDG_STATE_HOME": str(folder),
     }
     daemon.kill()
 
@@ -54,7 +55,10 @@ def said(command: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_every_example_does_as_it_says(environment: dict[str, str]) -> None:
+def test_every_example_does_as_it_says(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     checker = doctest.OutputChecker()
     examples = 0
     for kind, block in re.findall(r"```(console|text)\n(.*?)```", PAGE, re.DOTALL):
