@@ -31,6 +31,8 @@ _PATH: Final = "/client"
 _IN_FLIGHT: Final = 640
 _GOAL: Final = 20_000
 _RATIO: Final = 3.0
+_AT_ONCE: Final = 50
+"""Clients of a thousand that begin or end their sessions."""
 _TICK: Final = 0.01
 """Seconds between two looks at how late the event loop is."""
 
@@ -122,6 +124,16 @@ async def _crowd(port: int, size: int) -> None:
             await asyncio.sleep(_TICK)
             late.append(time.perf_counter() - before - _TICK)
 
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def open_one(client: Client) -> None:
+        async with at_once:
+            await stack.enter_async_context(client)
+
+    async def close_one(client: Client) -> None:
+        async with at_once:
+            await client.close()
+
     async def pass_through(client: Client) -> None:
         async with Lock(client, "/crowd"):
             pass
@@ -137,12 +149,12 @@ async def _crowd(port: int, size: int) -> None:
     watching = asyncio.create_task(watch())
     async with AsyncExitStack() as stack:
         clients = [Client(f"127.0.0.1:{port}", timeout=30) for _ in range(size)]
-        await asyncio.gather(*map(stack.enter_async_context, clients))
+        await asyncio.gather(*map(open_one, clients))
         told("all have a session")
         await asyncio.gather(*map(pass_through, clients))
         told("all have held the lock")
         sessions = {client.session for client in clients}
-        await asyncio.gather(*(client.close() for client in clients))
+        await asyncio.gather(*map(close_one, clients))
     told("all are closed")
     watching.cancel()
     assert len(sessions) == size

@@ -10,7 +10,7 @@ from znoded.client.recipes import Lock
 
 from .running import run
 
-MANY = 300
+MANY = 150
 """bench/client.py has a thousand, and looks how late the event loop is."""
 
 
