@@ -104,11 +104,11 @@ class TestZnodes:
 
     def test_below_a_chroot(self, server: str) -> None:
         async def scenario() -> None:
-            async with Client(f"{server}/chroot/app") as client, Client(server) as whole:
+            async with Client(f"{server}/client-chroot/app") as client, Client(server) as whole:
                 with pytest.raises(NoNode):
                     await client.create("/a")
                 assert (await client.create("/a", b"1", parents=True)).path == "/a"
-                assert (await whole.get("/chroot/app/a")).data == b"1"
+                assert (await whole.get("/client-chroot/app/a")).data == b"1"
                 assert (await client.create("/e-", ephemeral=True, sequential=True)).path == "/e-0000000001"
                 assert await client.ephemerals() == ["/e-0000000001"]
                 assert await client.children("/") == ["a", "e-0000000001"]
@@ -118,7 +118,7 @@ class TestZnodes:
                 assert (await client.transaction().create("/b").commit())[0] == Created(
                     "/b", await client.exists("/b") or pytest.fail()
                 )
-                await whole.delete("/chroot", recursive=True)
+                await whole.delete("/client-chroot", recursive=True)
 
         run(scenario())
 
