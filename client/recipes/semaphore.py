@@ -87,7 +87,7 @@ class Semaphore(Holder):
                 if not blocking:
                     return None
                 await told(watch, Kind.CHILDREN)
-            return None
+            return await lease.find()
         finally:
             watch.close()
 

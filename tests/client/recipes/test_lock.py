@@ -27,6 +27,19 @@ def test_it_is_held_and_released(server: str) -> None:
     play(scene())
 
 
+def test_below_a_chroot_that_is_not_there_yet(server: str) -> None:
+    async def scene() -> None:
+        async with Client(f"{server}/locks/chroot") as client, Client(server) as whole:
+            async with Lock(client, "/a/b") as held:
+                assert held.path.startswith("/a/b/")
+                assert await whole.exists(f"/locks/chroot{held.path}")
+                waiting = asyncio.create_task(Lock(client, "/a/b").acquire())
+                await gathered(client, "/a/b", 2)
+            assert not (await waiting).lost
+
+    play(scene())
+
+
 def test_a_hundred_pass_one_by_one_with_tokens_that_rise(server: str) -> None:
     tokens: list[int] = []
     inside: set[int] = set()
