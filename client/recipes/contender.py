@@ -145,7 +145,7 @@ class Held:
         self.lost = Lost(client, node.stat.ephemeral_owner)
         self._client = client
         self._session = node.stat.ephemeral_owner
-        self._following = [asyncio.create_task(self._follow()), asyncio.create_task(self._follow_session())]
+        self._following = [_by_itself(self._follow()), _by_itself(self._follow_session())]
 
     async def guard(self, work: Coroutine[object, object, T]) -> T:
         """The result of work, which is cancelled, with LockLost raised, if this is lost before it is done."""
@@ -172,6 +172,7 @@ class Held:
         finally:
             over.set()
             waiting.cancel()
+            removal.add_done_callback(_looked_at)
         error = removal.exception() if removal.done() else None
         is_over = isinstance(error, SessionExpired | ConnectionClosed)
         if error is not None and not (is_over and self._session):
@@ -184,9 +185,11 @@ class Held:
 
     async def _follow(self) -> None:
         """Until the znode is gone."""
-        with suppress(ClientError):
-            await self._disappearance()
-        self.lost.set()
+        try:
+            with suppress(ClientError):
+                await self._disappearance()
+        finally:
+            self.lost.set()
 
     async def _disappearance(self) -> None:
         watch = self._client.watch(self.path)
@@ -360,13 +363,13 @@ async def give_up(client: Client, *works: Coroutine[object, object, None]) -> No
 
 def _by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
     """Started, and kept until it is done, whether anybody waits for it or not."""
-
-    def done(task: asyncio.Task[None]) -> None:
-        _tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # who waits for it is told
-
     task = asyncio.create_task(work)
     _tasks.add(task)
-    task.add_done_callback(done)
+    task.add_done_callback(_tasks.discard)
     return task
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """What it failed of does not matter any more."""
+    if not task.cancelled():
+        task.exception()

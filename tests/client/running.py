@@ -22,4 +22,4 @@ def run(scenario: Coroutine[object, object, None], within: float = 20) -> None:
         await asyncio.sleep(0)
 
     asyncio.run(watched())
-    assert not complaints
+    assert not complaints, complaints

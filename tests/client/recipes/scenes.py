@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,6 +9,8 @@ import aiohttp
 import cbor2
 
 from znoded.client import Client, NoNode
+
+from ..running import run
 
 PATIENCE = 20
 """Seconds for what must happen, on a machine that has much else to do."""
@@ -50,10 +51,5 @@ async def end_session(client: Client, server: str) -> None:
 
 
 def play(scene: Coroutine[object, object, None]) -> None:
-    """In good time."""
-
-    async def timed() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await scene
-
-    asyncio.run(timed())
+    """In good time, and with nothing left behind."""
+    run(scene, PATIENCE)

@@ -88,6 +88,7 @@ class TestWaiting:
         async def scene() -> None:
             async with clients(server, 2) as (one, other):
                 path = "/lease/wait"
+                await one.ensure_path(f"{path}-__lock__")
                 first, second = Lease(one, path, HOUR, "1"), Lease(other, path, HOUR, "2")
                 assert await first.obtain()
                 assert not await second.obtain(timeout=0.02)
