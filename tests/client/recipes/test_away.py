@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,18 @@ def test_one_that_does_not_knows_it_before_another_holds_it(
             await becomes(client, State.EXPIRED)
             await lock.release()
             assert not after.lost
+
+    play(scene())
+
+
+def test_a_program_that_was_stopped_knows_it_at_once(server: str) -> None:
+    def be_stopped(seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def scene() -> None:
+        async with Client(server, timeout=0.5) as client, Lock(client, "/away/stopped") as held:
+            be_stopped(0.55)
+            assert held.lost  # whatever the event loop has to do first
 
     play(scene())
 
