@@ -53,10 +53,10 @@ def test_a_subtree_to_another_service(znode: Znode, source: str, other: str) -> 
 def test_a_whole_service(other: str, znode: Znode) -> None:
     there = Znode(other)
     there.said("create", "/everything", "all")
-    znode.said("create", "/kept")
-    assert there.said("cp", "-r", "--to", f"{znode.server}/kept", "/", "/copy").startswith("Copied ")
-    assert "everything" in znode.said("ls", "/kept/copy")
-    assert "zookeeper" not in znode.said("ls", "/kept/copy")
+    znode.said("create", "/hoard")
+    assert there.said("cp", "-r", "--to", f"{znode.server}/hoard", "/", "/copy").startswith("Copied ")
+    assert "everything" in znode.said("ls", "/hoard/copy")
+    assert "zookeeper" not in znode.said("ls", "/hoard/copy")
 
 
 def test_one_znode(znode: Znode, source: str) -> None:

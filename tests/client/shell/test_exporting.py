@@ -145,10 +145,10 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(znode: Znode, server: st
     file = tmp_path / "half.jsonl"
     file.write_text("as it was")
     with BlockingClient(server) as client:
-        client.create("/half", bytes(500_000))
-        client.create("/half/a", bytes(500_000))
-        client.create("/half/a/closed", acl=[Acl(ADMIN, "world", "anyone")])
-    assert znode.failed("export", "/half", str(file)) == (6, "Insufficient permission: /half/a/closed")
+        client.create("/halved", bytes(500_000))
+        client.create("/halved/a", bytes(500_000))
+        client.create("/halved/a/closed", acl=[Acl(ADMIN, "world", "anyone")])
+    assert znode.failed("export", "/halved", str(file)) == (6, "Insufficient permission: /halved/a/closed")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["half.jsonl"]
     assert file.read_text() == "as it was"
 
