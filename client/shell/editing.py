@@ -43,7 +43,7 @@ async def edit(shell: Shell, path: str) -> Result:
     saved = False
     try:
         with shell.patient():
-            code = await running.run(shell, [*words, str(file)])
+            code, _ = await running.run(shell, [*words, str(file)])
         if code:
             raise click.ClickException(f"{words[0]} has ended with {code}: {path} is as it was")
         typed = _typed(file, data)

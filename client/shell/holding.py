@@ -69,7 +69,7 @@ async def lock(shell: Shell, wait: float | None, grace: float, name: str, words:
     if held is None:
         raise click.ClickException(f"{path} is held by {', '.join((await wanted.contenders())[:1])}")
     try:
-        code = await _run(shell, held, words, grace)
+        code, _ = await _run(shell, held, words, grace)
     finally:
         await wanted.release()
     raise click.exceptions.Exit(code)
@@ -91,29 +91,32 @@ async def elect(shell: Shell, again: bool, grace: float, name: str, words: tuple
     running.find(shell, words[0])
     path = _path("/elections", name)
     if not again:
-        raise click.exceptions.Exit(await _lead(shell, path, words, grace))
+        code, _ = await _lead(shell, path, words, grace)
+        raise click.exceptions.Exit(code)
     with shell.patient():
         while True:
             try:
-                code = await _lead(shell, path, words, grace)
+                code, interrupted = await _lead(shell, path, words, grace)
             except (exits.Lost, NoConnection, SessionExpired) as error:
                 shell.output.tell(exits.sentence(error))
             else:
+                if interrupted:
+                    raise click.exceptions.Exit(code)
                 shell.output.tell(f"{words[0]} has ended ({code})")
             await asyncio.sleep(_PAUSE)
 
 
-async def _lead(shell: Shell, path: str, words: tuple[str, ...], grace: float) -> int:
+async def _lead(shell: Shell, path: str, words: tuple[str, ...], grace: float) -> tuple[int, bool]:
     from ..recipes import Election  # slow to import
 
     async with Election(await shell.connected(), path, _identifier()) as held:
         return await _run(shell, held, words, grace)
 
 
-async def _run(shell: Shell, held: Held, words: tuple[str, ...], grace: float) -> int:
-    """The program's exit code; Lost if it was ended."""
+async def _run(shell: Shell, held: Held, words: tuple[str, ...], grace: float) -> tuple[int, bool]:
+    """The program's exit code, and whether Ctrl-C came meanwhile; Lost if it was ended."""
     with shell.patient():
-        code = await running.run(
+        code, interrupted = await running.run(
             shell,
             words,
             environment={"ZNODE_LOCK_TOKEN": str(held.token)},
@@ -122,7 +125,7 @@ async def _run(shell: Shell, held: Held, words: tuple[str, ...], grace: float) -
         )
     if code is None:
         raise exits.Lost(f"{held.path.rpartition('/')[0]} was lost, and {words[0]} was ended")
-    return code
+    return code, interrupted
 
 
 def _path(above: str, name: str) -> str:

@@ -44,8 +44,8 @@ class Load:
 
     @property
     def mode(self) -> str:
-        """leader, for one; why nothing is told."""
-        return self.fault or (self.told.figures.get("server_state", "not serving") if self.told else "")
+        """leader, for one."""
+        return self.told.figures.get("server_state", "not serving") if self.told else "tells nothing"
 
     def figure(self, name: str) -> float | None:
         """Of what it told, by mntr's name."""

@@ -7,7 +7,7 @@ import os
 import shutil
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -19,6 +19,13 @@ NOT_FOUND: Final = 127
 its number."""
 
 
+class Ended(NamedTuple):
+    """code: its exit code, or None if it did not end by itself. interrupted: Ctrl-C came meanwhile."""
+
+    code: int | None
+    interrupted: bool
+
+
 async def run(
     shell: Shell,
     words: Sequence[str],
@@ -26,20 +33,20 @@ async def run(
     environment: Mapping[str, str] | None = None,
     until: Awaitable[None] | None = None,
     grace: float = 0,
-) -> int | None:
-    """Run a program, without any shell, and leave the terminal and Ctrl-C to it; its exit code.
+) -> Ended:
+    """Run a program, without any shell, and leave the terminal and Ctrl-C to it.
 
-    until: when this comes first, it is ended, and None returned: by TERM, and if it goes on for longer than
+    until: when this comes first, it is ended: by TERM, and if it goes on for longer than
     grace, in seconds, by KILL. So it is when this is cancelled.
     """
     others = [asyncio.ensure_future(until)] if until is not None else []
     try:
-        with shell.yielding():
+        with shell.yielding() as pressed:
             process = await asyncio.create_subprocess_exec(*words, env={**os.environ, **(environment or {})})
             ended = asyncio.ensure_future(process.wait())
             try:
                 await asyncio.wait([ended, *others], return_when=asyncio.FIRST_COMPLETED)
-                return _code(ended.result()) if ended.done() else None
+                return Ended(_code(ended.result()) if ended.done() else None, pressed.is_set())
             finally:
                 await _end(process, ended, grace)
     finally:

@@ -204,12 +204,13 @@ class Shell:
             self._stop_waiting()
 
     @contextmanager
-    def yielding(self) -> Iterator[None]:
-        """Leave Ctrl-C to the program that runs at this terminal meanwhile."""
+    def yielding(self) -> Iterator[asyncio.Event]:
+        """Leave Ctrl-C to the program that runs at this terminal meanwhile; it is set if it came."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, lambda: None)  # not SIG_IGN, which the program would inherit
+        pressed = asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, pressed.set)  # not SIG_IGN, which the program would inherit
         try:
-            yield
+            yield pressed
         finally:
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
 

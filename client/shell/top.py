@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -145,12 +145,17 @@ def _client_rows(found: Sequence[Load]) -> list[list[str]]:
     ]
 
 
+def _faults(found: Sequence[Load]) -> list[str]:
+    return [printable(f"{load.server}: {load.fault}") for load in found if load.fault]
+
+
 def _text(found: Sequence[Load]) -> str:
     parts = [_table([list(_HEADS), *map(_row, found)])]
     if rows := _client_rows(found):
         parts.append(_table([list(_CLIENT_HEADS), *rows]))
     elif all(load.clients is None for load in found):
         parts.append(_NO_CLIENTS)
+    parts += _faults(found)
     return "\n\n".join(parts)
 
 
@@ -169,7 +174,8 @@ def _rich(found: Sequence[Load]) -> RenderableType:
     def table(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> Table:
         made = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
         for number, head in enumerate(heads):
-            made.add_column(head, justify="left" if number < texts else "right", no_wrap=True)
+            side: Literal["left", "right"] = "left" if number < texts else "right"
+            made.add_column(head, justify=side, min_width=len(head), no_wrap=True)
         for row in rows:
             made.add_row(*map(Text, row))
         return made
@@ -179,6 +185,7 @@ def _rich(found: Sequence[Load]) -> RenderableType:
         parts.append(Text(_NO_CLIENTS, "dim"))
     else:
         parts.append(table(_CLIENT_HEADS, _client_rows(found), 2))
+    parts += [Text(f"\n{fault}", "red") for fault in _faults(found)]
     return Group(*parts)
 
 

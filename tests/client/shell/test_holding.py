@@ -18,6 +18,7 @@ from .typed import Znode
 
 SAYS = "import sys, time; print('runs', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SAYS}"
+HEEDS = f"import signal; signal.signal(signal.SIGINT, lambda *_: sys.exit(5)); {SAYS}"
 TOKEN = "import os; print(os.environ['ZNODE_LOCK_TOKEN'])"
 
 
@@ -101,13 +102,7 @@ def test_term_ends_both(znode: Znode, server: str) -> None:
 
 
 def test_ctrl_c_is_the_program_s(server: str) -> None:
-    heeds = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGINT, lambda *_: sys.exit(5))\n"
-        "print('runs', flush=True)\n"
-        "time.sleep(60)"
-    )
-    with Process(server, "lock", "keys", "--", sys.executable, "-c", heeds) as holding:
+    with Process(server, "lock", "keys", "--", sys.executable, "-c", HEEDS) as holding:
         assert holding.line() == "runs"
         holding.press_ctrl_c()
         assert holding.wait() == 5
@@ -121,6 +116,13 @@ def test_one_leads_after_the_other_and_again(server: str) -> None:
         standing.tells("has ended (0)")
         standing.signal(signal.SIGTERM)
         assert standing.wait() == 143
+
+
+def test_ctrl_c_ends_the_program_and_standing(server: str) -> None:
+    with Process(server, "elect", "--again", "chair", "--", sys.executable, "-c", HEEDS) as standing:
+        assert standing.line() == "runs"
+        standing.press_ctrl_c()
+        assert standing.wait() == 5
 
 
 def test_a_lead_that_is_lost_is_sought_again(server: str) -> None:
