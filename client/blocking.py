@@ -100,6 +100,7 @@ class BlockingClient:
 
     def close(self) -> None:
         """End the session, and its ephemerals with it."""
+        self._check_thread()
         try:
             with suppress(ConnectionClosed):
                 self.wait(self.client.close())
@@ -112,14 +113,16 @@ class BlockingClient:
         async def run() -> T:
             return await work
 
-        with self._changing:
-            refused = self._refusal()
-            if refused is None and self._loop is not None:
+        try:
+            self._check_thread()
+            with self._changing:
+                if self._loop is None:
+                    raise ConnectionClosed("the client is not open: use it in `with`")
                 future = asyncio.run_coroutine_threadsafe(run(), self._loop)
-        if refused is not None:
+        except (RuntimeError, ConnectionClosed):
             if asyncio.iscoroutine(work):
                 work.close()
-            raise refused
+            raise
         try:
             return future.result()
         except CancelledError:  # the loop has ended
@@ -217,13 +220,9 @@ class BlockingClient:
     count = _waiting(Client.count)
     reconfig = _waiting(Client.reconfig)
 
-    def _refusal(self) -> Exception | None:
-        """Why nothing can be waited for."""
-        if self._loop is None:
-            return ConnectionClosed("the client is not open: use it in `with`")
+    def _check_thread(self) -> None:
         if threading.current_thread() is self._thread:
-            return RuntimeError("the client's own thread would wait for itself: use `client` there")
-        return None
+            raise RuntimeError("the client's own thread would wait for itself: use `client` there")
 
     def _stop(self) -> None:
         with self._changing:

@@ -30,6 +30,7 @@ class Watch:
         self._closed = True
         self._registry = registry
         self._armed: Call | None = armed
+        self._loop = armed.answer.get_loop()
         self.path = path
         self.recursive = recursive
         self.feed: Feed[Event] = Feed(limit, Event(Kind.MISSED, registry.shown(path)))
@@ -70,8 +71,15 @@ class Watch:
 
     def __del__(self) -> None:
         if not self._closed:
-            with suppress(RuntimeError):  # without an event loop nobody is told, nor needs to be
-                self._registry.leave(self)
+            self._closed = True
+            # On whatever thread this is. When the event loop is closed, nobody needs to be told.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._registry.left, self.path, self.recursive)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads it any more."""
+        return self._closed
 
 
 class Registry:
@@ -91,21 +99,24 @@ class Registry:
         return watch
 
     def leave(self, watch: Watch) -> None:
-        """It is read no more; the last of a path tells the server so."""
-        watched = self._kinds[watch.recursive]
-        held = watched.get(watch.path)
-        if held is None:  # the session is over
+        """It is read no more."""
+        if held := self._kinds[watch.recursive].get(watch.path):
+            held.discard(watch)
+            self.left(watch.path, watch.recursive)
+
+    def left(self, path: str, recursive: bool) -> None:
+        """One of that path is read no more; the last one tells the server so."""
+        watched = self._kinds[recursive]
+        if path not in watched or not all(watch.closed for watch in watched[path]):
             return
-        held.discard(watch)
-        if not held:
-            del watched[watch.path]
-            kind = "recursive" if watch.recursive else "persistent"
-            call = Call("removeWatches", {"path": watch.path, "kind": kind}, safe=True)
-            call.answer.add_done_callback(_seen)
-            try:
-                self._submit(call)
-            except ClientError:  # it is over, and all its watches with it
-                call.answer.cancel()
+        del watched[path]
+        kind = "recursive" if recursive else "persistent"
+        call = Call("removeWatches", {"path": path, "kind": kind}, safe=True)
+        call.answer.add_done_callback(_seen)
+        try:
+            self._submit(call)
+        except ClientError:  # it is over, and all its watches with it
+            call.answer.cancel()
 
     def told(self, kind: str, path: str) -> None:
         """An event came."""

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from znoded.client import BlockingClient, ConnectionClosed, Event, Kind, NoConnection, NoNode, Stat, State
+from znoded.client import (
+    BlockingClient,
+    ConnectionClosed,
+    Event,
+    Kind,
+    NoConnection,
+    NoNode,
+    NoWatcher,
+    Stat,
+    State,
+)
+from znoded.client.recipes import DataWatch
 
 from ..daemons import free_port
 
@@ -82,6 +95,40 @@ def test_its_own_thread_does_not_wait_for_itself(server: str) -> None:
     with client:
         client.get("/")
     assert [line.split(":")[0] for line in told] == ["connected", "closed"]
+
+
+def test_its_own_thread_can_not_close_it(server: str) -> None:
+    refused = threading.Event()
+
+    def close(state: State) -> None:
+        if state is State.CONNECTED:
+            with pytest.raises(RuntimeError, match="own thread"):
+                client.close()
+            refused.set()
+
+    client = BlockingClient(server, on_state=close)
+    with client:
+        assert refused.wait(10)
+        client.create("/still-open", ephemeral=True)
+    with BlockingClient(server) as other:
+        assert other.exists("/still-open") is None
+
+
+def test_a_watch_that_any_thread_lets_go_of_is_set_no_more(server: str) -> None:
+    with BlockingClient(server) as client:
+
+        async def is_set() -> bool:
+            with suppress(NoWatcher):
+                await client.client._ask("checkWatches", {"path": "/let-go", "kind": "persistent"})
+                return True
+            return False
+
+        values = client.each(DataWatch(client.client, "/let-go"))
+        assert next(values) == (None, None)
+        assert client.wait(is_set())
+        del values
+        gc.collect()
+        assert not client.wait(is_set())
 
 
 def test_no_server(server: str) -> None:

@@ -117,6 +117,7 @@ class TestClosing:
                     else:
                         del two
                         gc.collect()
+                        await asyncio.sleep(0)
                     assert not await is_set(client)
 
         async def is_set(client: Client) -> bool:
