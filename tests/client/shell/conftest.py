@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from ...daemons import Daemon
 from .typed import Znode
+
+SETTINGS = """
+tickTime=100
+minSessionTimeout=200
+extendedTypesEnabled=true
+"""
+
+
+@pytest.fixture(scope="session")
+def client_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A server of the shell's tests alone, whose znodes bear plain names."""
+    daemon = Daemon(tmp_path_factory.mktemp("shell"), SETTINGS)
+    daemon.start()
+    yield daemon
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.log
 
 
 @pytest.fixture
 def znode(server: str) -> Znode:
-    """The command for the server that all of the client's tests ask."""
+    """The command for that server."""
     return Znode(server)
