@@ -37,7 +37,8 @@ async def cut_everywhere(server: str, exchange: Exchange, base: str, *, passed: 
     for first in count(step=AT_ONCE):
         numbers = range(first, first + AT_ONCE)
         cuts = [
-            cut_at(number, server, exchange, f"/cut/{base}-{passed}-{number}", passed) for number in numbers
+            cut_at(number, server, exchange, f"/collections-cut/{base}-{passed}-{number}", passed)
+            for number in numbers
         ]
         if not all(await asyncio.gather(*cuts)):
             assert first
