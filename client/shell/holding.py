@@ -58,7 +58,8 @@ async def lock(shell: Shell, wait: float | None, grace: float, name: str, words:
 
     NAME is the path of the lock's znode, or its name below /locks. ZNODE_LOCK_TOKEN, in the program's
     environment, is a number that is higher than that of any holder before (a fencing token). When the lock is
-    lost, as the connection is for long, the program is ended: by TERM, then by KILL; the exit code is 8.
+    lost (the connection was, for too long, or its znode was deleted), the program is ended: by TERM, then by
+    KILL; the exit code is 8.
     """
     from ..recipes import Lock  # slow to import
 
@@ -83,10 +84,11 @@ async def lock(shell: Shell, wait: float | None, grace: float, name: str, words:
 @click.option("--again", is_flag=True, help="Stand again when the program has ended, or the lead is lost.")
 @_arguments
 async def elect(shell: Shell, again: bool, grace: float, name: str, words: tuple[str, ...]) -> None:
-    """Run a program once elected, and lead as long as it runs; its exit code is the program's.
+    """Run a program once elected; its exit code is the program's.
 
-    NAME is the path of the election's znode, or its name below /elections. For the rest it is as `lock`. With
-    --again, it goes on until Ctrl-C or TERM, whatever becomes of the program, the session or the servers.
+    It leads as long as the program runs. NAME is the path of the election's znode, or its name below
+    /elections. For the rest it is as `lock`. With --again, it goes on until Ctrl-C or TERM, whatever becomes
+    of the program, the session or the servers.
     """
     running.find(shell, words[0])
     path = _path("/elections", name)

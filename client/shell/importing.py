@@ -47,10 +47,10 @@ _ENOUGH: Final = 4 << 20
 async def import_(
     shell: Shell, existing: Existing | None, no_acl: bool, file: str, path: str | None
 ) -> Result:
-    """Make the znodes that a file of `export` has, below PATH or where they were.
+    """Make again what a file of `export` has.
 
-    If PATH exists already, nothing is done, but with --update or --skip. An import that was interrupted goes
-    on where it stopped when it is begun again.
+    It goes below PATH, or where it was. If PATH exists already, nothing is done, but with --update or --skip.
+    An import that was interrupted goes on where it stopped when it is begun again.
     """
     with Path(file).open("rb") as stream:  # noqa: ASYNC230
         reader = await asyncio.to_thread(Reader, stream, file)

@@ -41,10 +41,11 @@ _NO_CLIENTS: Final = "clients: not told, as cons is not in 4lw.commands.whitelis
 )
 @click.option("--once", is_flag=True, help="Look for so long, print it, and end.")
 async def top(shell: Shell, delay: float, once: bool) -> None:
-    """Show what each server does now, and its busiest clients, until q or Ctrl-C.
+    """Show what each server does now, until q or Ctrl-C.
 
-    Each client port is asked the four-letter words mntr and cons; if mntr is not in the server's
-    4lw.commands.whitelist, srvr, which tells less. With --json, a line for each server each time.
+    Its busiest clients, too. Each client port is asked the four-letter words mntr and cons; if mntr is not in
+    the server's 4lw.commands.whitelist, srvr, which tells less. With --json, a line for each server each
+    time.
     """
     before = await look(shell.address)
     if not any(isinstance(found, Told) for found in before.values()):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from znoded.client import BlockingClient
+from znoded.client import BlockingClient, NoConnection
+from znoded.client.shell.elsewhere import elsewhere
+from znoded.client.shell.output import Output
+from znoded.client.shell.shell import Shell
 
 from ...daemons import Daemon
 from ..conftest import SETTINGS
@@ -122,3 +127,21 @@ def test_what_differs(znode: Znode, source: str) -> None:
         '{"only": "first", "path": "/source/a/5"}',
         '{"only": "second", "path": "/differs/new"}',
     ]
+
+
+def test_another_service_that_dies_is_not_waited_for(server: str, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, SETTINGS)
+    daemon.start()
+
+    async def scenario() -> None:
+        shell = Shell(server, 1, Output())
+        try:
+            async with elsewhere(shell, "{}:{}".format(*daemon.address)) as (other, chroot):
+                assert (await other.children("/"), chroot) == (["zookeeper"], "")
+                daemon.kill()
+                await other.children("/")
+        finally:
+            await shell.close()
+
+    with pytest.raises(NoConnection, match="for 1 s"):
+        asyncio.run(scenario())

@@ -97,9 +97,9 @@ def test_servers_that_are_not_there(znode: Znode, open_server: str) -> None:
     first, second = map(json.loads, both.stdout.splitlines())
     assert first["mode"] == "standalone"
     assert second.keys() == {"server", "error"}
-    said = Znode(f"{open_server},127.0.0.1:1").said(*ONCE).splitlines()
-    assert said[2].split()[:3] == ["127.0.0.1:1", "tells", "nothing"]
-    assert said[-1].startswith("127.0.0.1:1: ")
+    lines = Znode(f"{open_server},127.0.0.1:1").said(*ONCE).splitlines()
+    assert lines[2].split()[:3] == ["127.0.0.1:1", "tells", "nothing"]
+    assert lines[-1].startswith("127.0.0.1:1: ")
 
 
 def test_a_terminal_until_q(open_server: str, tmp_path: Path) -> None:
