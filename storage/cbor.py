@@ -21,7 +21,7 @@ def decode(data: bytes) -> object:
     """The one value that data is. ValueError says what is wrong with it: tags, lengths that are not told at
     the start, keys that are no text or there twice, and more than one value are not taken."""
     stream = BytesIO(data)
-    value = next(sequence(stream))
+    value = _next(_decoder(stream))
     if stream.tell() != len(data):
         raise ValueError("more than one value")
     return value
@@ -30,7 +30,13 @@ def decode(data: bytes) -> object:
 def sequence(stream: IO[bytes]) -> Iterator[object]:
     """The values that follow one another in a stream (RFC 8742), each read when it is asked for; it never
     ends, but for ValueError as of `decode`, also where there is nothing more."""
-    decoder = cbor2.CBORDecoder(
+    decoder = _decoder(stream)
+    while True:
+        yield _next(decoder)
+
+
+def _decoder(stream: IO[bytes]) -> cbor2.CBORDecoder:
+    return cbor2.CBORDecoder(
         stream,
         semantic_decoders=_NO_TAGS,
         tag_hook=_refuse,
@@ -39,11 +45,14 @@ def sequence(stream: IO[bytes]) -> Iterator[object]:
         allow_duplicate_keys=False,
         strict_hashable_types=True,
     )
-    while True:
-        try:
-            yield decoder.decode()
-        except cbor2.CBORDecodeError as error:
-            raise ValueError(str(error)) from error
+
+
+def _next(decoder: cbor2.CBORDecoder) -> object:
+    try:
+        value: object = decoder.decode()
+    except cbor2.CBORDecodeError as error:
+        raise ValueError(str(error)) from error
+    return value
 
 
 class _NoTags(Mapping[int, Callable[[Any, bool], Any]]):

@@ -65,7 +65,8 @@ class Load:
             "latency_ms": _rounded(self.latency),
         }
         for name in ("max_latency", *FIGURES):
-            value[name] = self.figure(name)
+            figure = self.figure(name)
+            value[name] = int(figure) if figure is not None and figure.is_integer() else figure
         value["clients"] = None if self.clients is None else [_client(each) for each in self.clients]
         return value
 

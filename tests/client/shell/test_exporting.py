@@ -13,6 +13,7 @@ from znoded.client import ADMIN, Acl, BlockingClient
 from ...daemons import Daemon, until
 from ..conftest import SETTINGS
 from .processes import Process
+from .terminal import Terminal
 from .typed import Znode
 
 
@@ -190,3 +191,11 @@ def test_it_begins_anew_if_what_was_made_is_gone(znode: Znode, tmp_path: Path, s
         assert znode.failed("import", str(file)) == (1, f"{file}, item 103: it ends too early")
         assert len(list(state.iterdir())) == 1
         znode.said("deleteall", "/lost")
+
+
+def test_a_bar_on_a_terminal(server: str, shop: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "shop.jsonl")
+    with Terminal(tmp_path, "--server", server, "export", shop, file) as terminal:
+        terminal.sees(f"Exporting {shop} ")
+        terminal.sees("Exported 4 znodes")
+        assert terminal.ends() == 0
