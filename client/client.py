@@ -76,8 +76,8 @@ class Client:
     What was not sent is sent later; reads that were not answered are asked again. A change that was sent and
     not answered raises OutcomeUnknown: it was made, or it was not. So do changes behind it in the line that
     was lost. Each call takes a `timeout` in seconds, of each request that it makes; on a read and on what was
-    not sent it raises TimedOut. A call whose task is cancelled may be done or not, as may what it sent. A
-    server's refusals are in `znoded.client.errors`, each a class, with the path in its message.
+    not sent it raises TimedOut. A call whose task is cancelled is not sent any more; if it was, it may be
+    done. A server's refusals are in `znoded.client.errors`, each a class, with the path in its message.
     """
 
     def __init__(

@@ -60,11 +60,12 @@ class Session:
         renew: bool,
         largest: int,
         on_event: OnEvent,
-        rearm: Callable[[], list[Arguments]],
+        rearm: Callable[[int], list[Arguments]],
         on_state: Callable[[State], None],
     ) -> None:
         """timeout: in seconds, that is asked for. renew: begin a new session when one expires. largest: bytes
-        of a message. rearm: the arguments of setWatches, for a connection that knows none of them yet.
+        of a message. rearm: the arguments of setWatches, for a connection that knows none of them yet, in
+        requests of so many bytes.
 
         ended: whether nothing will be answered any more."""
         self.state = State.CONNECTING
@@ -215,7 +216,10 @@ class Session:
         ]
         for call in greeting:
             call.answer.add_done_callback(self._shown)
-        watches = [Call("setWatches", {"seen": self._seen, **paths}, safe=True) for paths in self._rearm()]
+        watches = [
+            Call("setWatches", {"seen": self._seen, **paths}, safe=True)
+            for paths in self._rearm(self._limits.batch)
+        ]
         self._waiting.extendleft(reversed([*greeting, *watches]))
         self._connection = connection
         self._become(State.CONNECTED)

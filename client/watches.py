@@ -14,8 +14,9 @@ from .errors import ClientError, refusal
 from .feed import Feed
 from .values import Event, Kind
 
-_CHUNK: Final = 64 << 10
-"""Bytes of paths in one request that sets watches again."""
+_BESIDE: Final = 80
+_BEFORE: Final = 9
+"""Bytes of a request that sets watches again, at most, beside its paths and before each."""
 
 
 class Watch:
@@ -129,20 +130,22 @@ class Registry:
                 for watch in tuple(recursive.get(above, ())):
                     watch.feed.put(event)
 
-    def rearm(self) -> list[Arguments]:
-        """What setWatches is asked for a new connection; all are told that they may have missed something."""
+    def rearm(self, most: int) -> list[Arguments]:
+        """What setWatches is asked for a new connection, in requests of so many bytes; all are told that
+        they may have missed something."""
         for watch in self._all():
             watch.feed.put(Event(Kind.MISSED, self.shown(watch.path)))
         requests: list[Arguments] = []
         for kind, watched in (("persistent", self._kinds[False]), ("recursive", self._kinds[True])):
             paths: list[str] = []
-            size = 0
+            size = _BESIDE
             for path in watched:
-                paths.append(path)
-                size += len(path)
-                if size > _CHUNK:
+                more = len(path.encode()) + _BEFORE
+                if paths and size + more > most:
                     requests.append({kind: paths})
-                    paths, size = [], 0
+                    paths, size = [], _BESIDE
+                paths.append(path)
+                size += more
             if paths:
                 requests.append({kind: paths})
         return requests

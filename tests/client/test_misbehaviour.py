@@ -114,6 +114,32 @@ class TestAServer:
 
         run(scenario())
 
+    def test_that_takes_little_is_told_of_watches_little_by_little(self) -> None:
+        told: list[str] = []
+
+        async def behave(line: Line) -> None:
+            await line.grant()
+            if not line.number:
+                for _ in range(40):
+                    xid, _, _ = await line.until("addWatch")
+                    await line.say([xid, 1, 0, {}])
+                return
+            while len(told) < 40:
+                _, _, arguments = await line.until("setWatches")
+                assert len(cbor.encode(arguments)) < 500
+                told.extend(arguments.get("persistent", ()))  # type: ignore[arg-type]
+                told.extend(arguments.get("recursive", ()))  # type: ignore[arg-type]
+            await line.serve()
+
+        async def scenario() -> None:
+            async with Pretender(behave) as pretender, Client(pretender.address, max_message=500) as client:
+                watches = [client.watch(f"/{'ä' * 50}{path}", recursive=path % 2 > 0) for path in range(40)]
+                await asyncio.gather(*(watch.ready() for watch in watches))
+                await client.get("/a")
+                assert sorted(told) == sorted(watch.path for watch in watches)
+
+        run(scenario())
+
     def test_that_does_not_understand_is_not_asked_again(self) -> None:
         async def behave(line: Line) -> None:
             await line.grant()
