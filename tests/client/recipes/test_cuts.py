@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 import pytest
@@ -22,6 +22,7 @@ from znoded.client.recipes import (
     TreeCache,
 )
 
+from ...ensemble.ensemble import Ensemble, serving
 from ..cutting import Scissors, Way
 from .scenes import gathered, play
 
@@ -33,11 +34,11 @@ AT_ONCE = 10
 """Cuts that are tried at the same time: most of each is waiting for the next connection."""
 
 
-async def cut_everywhere(server: str, exchange: Exchange, base: str, *, passed: bool) -> None:
+async def cut_everywhere(servers: str, exchange: Exchange, base: str, *, passed: bool) -> None:
     for first in count(step=AT_ONCE):
         numbers = range(first, first + AT_ONCE)
         cuts = [
-            cut_at(number, server, exchange, f"/collections-cut/{base}-{passed}-{number}", passed)
+            cut_at(number, servers, exchange, f"/collections-cut/{base}-{passed}-{number}", passed)
             for number in numbers
         ]
         if not all(await asyncio.gather(*cuts)):
@@ -45,14 +46,14 @@ async def cut_everywhere(server: str, exchange: Exchange, base: str, *, passed: 
             return
 
 
-async def cut_at(number: int, server: str, exchange: Exchange, path: str, passed: bool) -> bool:
+async def cut_at(number: int, servers: str, exchange: Exchange, path: str, passed: bool) -> bool:
     """Whether the exchange has so many messages."""
-    host, _, port = server.partition(":")
+    addresses = [(host, int(port)) for host, _, port in (each.partition(":") for each in servers.split(","))]
     scissors = Scissors(number, passed=passed)
     try:
         async with (
-            Client(server) as other,
-            Way([(host, int(port))], scissors) as way,
+            Client(servers) as other,
+            Way(addresses, scissors) as way,
             Client(way.hosts) as client,
         ):
             session = client.session
@@ -172,3 +173,32 @@ def test_items_that_are_divided(server: str, passed: bool) -> None:
         assert client.state is State.CONNECTED
 
     play(cut_everywhere(server, exchange, "divided", passed=passed))
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Servers of an ensemble."""
+    with serving(Ensemble(tmp_path_factory.mktemp("cuts"))) as ensemble:
+        yield ",".join("{}:{}".format(*address) for address in ensemble.addresses)
+
+
+def test_the_session_goes_on_at_another_server(three: str, passed: bool) -> None:
+    async def exchange(client: Client, other: Client, path: str) -> None:
+        queue, locking = Queue(client, path), LockingQueue(client, f"{path}-locks")
+        counter = Counter(client, f"{path}-n")
+        await queue.put_all([b"1", b"2"])
+        await queue.put(b"3")
+        assert [await queue.get(timeout=5), await queue.get(timeout=5)] == [b"1", b"2"]
+        await locking.put(b"x")
+        assert await locking.get(timeout=5) == b"x"
+        assert await locking.consume()
+        assert await counter.add(5) == 5
+        await other.sync()
+        assert await Queue(other, path).get(timeout=0) == b"3"
+        assert await LockingQueue(other, f"{path}-locks").size() == 0
+        assert await Counter(other, f"{path}-n").add(1) == 6
+        await client.sync()
+        assert await queue.get(timeout=0) is None
+        assert await counter.value() == 6
+
+    play(cut_everywhere(three, exchange, "three", passed=passed))
