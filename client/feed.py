@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
+
+_waiting: Final[dict[asyncio.Task[object] | None, object]] = {}
+"""task → the feed that it waits for. A feed is held by nobody else, and a task that does nothing but wait
+would vanish with it."""
 
 
 class Feed(Generic[T]):
@@ -50,5 +54,10 @@ class Feed(Generic[T]):
             if self._over is not None:
                 raise self._over()
             self._more.clear()
-            await self._more.wait()
+            waiter = asyncio.current_task()
+            _waiting[waiter] = self
+            try:
+                await self._more.wait()
+            finally:
+                del _waiting[waiter]
         return self._items.popleft()

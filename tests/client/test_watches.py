@@ -210,3 +210,22 @@ def test_thousands_are_set_again(server: str) -> None:
                 await other.delete("/", recursive=True)
 
     run(scenario())
+
+
+def test_a_task_that_only_waits_does_not_vanish(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            heard: list[Event] = []
+
+            async def wait() -> None:
+                heard.append(await anext(client.watch("/only-waits")))
+
+            asyncio.create_task(wait())  # noqa: RUF006
+            await client.sync()
+            await client.sync()  # by now it waits for an event
+            gc.collect()
+            await client.create("/only-waits")
+            await client.delete("/only-waits")
+            assert heard == [Event(Kind.CREATED, "/only-waits")]
+
+    run(scenario())
