@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-_GRACE: Final = 5.0
 _PAUSE: Final = 1.0
 """Seconds before standing again: a program that ends at once is not run without end."""
 
@@ -29,9 +28,9 @@ def _arguments(body: T) -> T:
     grace = click.option(
         "--grace",
         type=click.FloatRange(0),
-        default=_GRACE,
+        default=running.GRACE,
         metavar="S",
-        help=f"Seconds from TERM to KILL (default: {_GRACE:g}).",
+        help=f"Seconds from TERM to KILL (default: {running.GRACE:g}).",
     )
     name = click.argument("name")
     words = click.argument(

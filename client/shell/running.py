@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NOT_FOUND: Final = 127
 """What a POSIX shell exits with for a program that there is not; for one that a signal ended, 128 more than
 its number."""
+GRACE: Final = 5.0
+"""Seconds that a program has to end by itself."""
 
 
 class Ended(NamedTuple):
@@ -32,12 +34,12 @@ async def run(
     *,
     environment: Mapping[str, str] | None = None,
     until: Awaitable[None] | None = None,
-    grace: float = 0,
+    grace: float = GRACE,
 ) -> Ended:
     """Run a program, without any shell, and leave the terminal and Ctrl-C to it.
 
-    until: when this comes first, it is ended: by TERM, and if it goes on for longer than
-    grace, in seconds, by KILL. So it is when this is cancelled.
+    until: when this comes first, it is ended: by TERM, and if it goes on for longer than grace, in seconds,
+    by KILL. So it is when this is cancelled, and at once when that happens twice.
     """
     others = [asyncio.ensure_future(until)] if until is not None else []
     try:
@@ -57,9 +59,11 @@ async def run(
 async def _end(process: Process, ended: asyncio.Future[int], grace: float) -> None:
     if not ended.done():
         process.terminate()
-        await asyncio.wait([ended], timeout=grace)
-    if not ended.done():
-        process.kill()
+        try:
+            await asyncio.wait([ended], timeout=grace)
+        finally:  # who is told to end twice does not wait
+            if not ended.done():
+                process.kill()
         await ended
 
 

@@ -18,6 +18,7 @@ from .typed import Znode
 
 SAYS = "import sys, time; print('runs', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SAYS}"
+TOLD = "import signal; signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))"
 HEEDS = f"import signal; signal.signal(signal.SIGINT, lambda *_: sys.exit(5)); {SAYS}"
 TOKEN = "import os; print(os.environ['ZNODE_LOCK_TOKEN'])"
 
@@ -99,6 +100,17 @@ def test_term_ends_both(znode: Znode, server: str) -> None:
         assert holding.line() == ""
         assert holding.wait() == 143
     assert znode.said("ls", "/locks/term") == "[]\n"
+
+
+def test_term_twice_does_not_wait_for_the_deaf(server: str) -> None:
+    words = ("lock", "--grace", "60", "/locks/deaf", "--", sys.executable, "-c", f"{TOLD}; {SAYS}")
+    with Process(server, *words) as holding:
+        assert holding.line() == "runs"
+        holding.signal(signal.SIGTERM)
+        assert holding.line() == "told"
+        holding.signal(signal.SIGTERM)
+        assert holding.line() == ""
+        assert holding.wait() == 143
 
 
 def test_ctrl_c_is_the_program_s(server: str) -> None:
