@@ -10,7 +10,15 @@ from typing import Final, Literal, TypeVar, overload
 from uuid import uuid4
 
 from ..client import Client
-from ..errors import ClientError, ConnectionClosed, NodeExists, NoNode, OutcomeUnknown, SessionExpired
+from ..errors import (
+    ClientError,
+    ConnectionClosed,
+    NodeExists,
+    NoNode,
+    OutcomeUnknown,
+    ServerError,
+    SessionExpired,
+)
 from ..values import Created, Kind, Stat, State
 from ..watches import Watch
 
@@ -18,6 +26,9 @@ T = TypeVar("T")
 
 _PATIENCE: Final = 1.0
 """Seconds that who gives up waits for its znode to go; then that goes on by itself."""
+
+_PAUSE: Final = 0.2
+"""Seconds until a server is asked again that could not write."""
 
 _tasks: set[asyncio.Task[None]] = set()
 """What goes on by itself."""
@@ -306,7 +317,7 @@ async def remove(client: Client, path: str) -> None:
     """Delete a znode; that it is gone already is as good."""
     while True:
         try:
-            await client.delete(path)
+            await insisting(lambda: client.delete(path))
         except OutcomeUnknown:
             continue
         except SessionExpired:
@@ -316,6 +327,15 @@ async def remove(client: Client, path: str) -> None:
         except NoNode:
             pass
         return
+
+
+async def insisting(change: Callable[[], Awaitable[T]]) -> T:
+    """The result, once a server can write: a disk is full for a while, or servers are between two leaders."""
+    while True:
+        try:
+            return await change()
+        except ServerError:
+            await asyncio.sleep(_PAUSE)
 
 
 async def anew(client: Client, attempt: Callable[[], Awaitable[T]]) -> T:

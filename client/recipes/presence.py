@@ -11,7 +11,7 @@ from ..client import Client
 from ..errors import ConnectionClosed, NodeExists, NoNode, OutcomeUnknown, SessionExpired
 from ..feed import Feed
 from ..values import State
-from .contender import give_up, remove
+from .contender import give_up, insisting, remove
 
 
 class Presence:
@@ -51,7 +51,7 @@ class Presence:
         async for state in states:
             with suppress(ConnectionClosed):  # over, or between two sessions
                 if state is State.CONNECTED and self._client.session[0] != self._owner:
-                    await self._appear()
+                    await insisting(self._appear)
 
     async def _appear(self) -> None:
         while True:
@@ -89,4 +89,4 @@ class Presence:
             if stat.ephemeral_owner != self._client.session[0]:
                 return
             with suppress(NoNode, OutcomeUnknown):
-                await self._client.delete(self._path)
+                await insisting(lambda: self._client.delete(self._path))
