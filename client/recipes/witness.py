@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
@@ -12,9 +14,20 @@ from ..errors import ConnectionClosed, NodeExists, NoNode, OutcomeUnknown, Sessi
 from ..transaction import Transaction
 from .contender import below
 
-_free: WeakKeyDictionary[Client, dict[str, list[str]]] = WeakKeyDictionary()
-"""Of each client, by folder: what it does there shares them, so that there are only as many as are needed at
-the same time."""
+_MOST: Final = 64
+"""Transactions of a client, on what lies beside each other, that wait for their answers."""
+
+
+class _Pool:
+    """Witnesses below one path that no transaction has at present, and turns to have one."""
+
+    def __init__(self) -> None:
+        self.free: list[str] = []
+        self.turns = asyncio.Semaphore(_MOST)
+
+
+_pools: WeakKeyDictionary[Client, dict[str, _Pool]] = WeakKeyDictionary()
+"""Of each client, by folder: what it does there shares them."""
 
 
 class Witnesses:
@@ -31,7 +44,7 @@ class Witnesses:
         self._client = client
         self._path = path
         self._folder = below(path.rpartition("/")[0], "-witnesses")
-        self._free = _free.setdefault(client, {}).setdefault(self._folder, [])
+        self._pool = _pools.setdefault(client, {}).setdefault(self._folder, _Pool())
 
     async def commit(self, fill: Callable[[Transaction], object]) -> None:
         """Have done, once, what fill puts into a transaction.
@@ -39,8 +52,13 @@ class Witnesses:
         Raises TransactionFailed if it is refused, SessionExpired if it was not sent, and OutcomeUnknown
         only if the session expired before it could be found out.
         """
+        async with self._pool.turns:
+            await self._commit(fill)
+
+    async def _commit(self, fill: Callable[[Transaction], object]) -> None:
+        free = self._pool.free
         while True:
-            witness = self._free.pop() if self._free else await self._make()
+            witness = free.pop() if free else await self._make()
             usable = True
             transaction = self._client.transaction()
             fill(transaction)
@@ -70,7 +88,7 @@ class Witnesses:
                     return
             finally:
                 if usable:
-                    self._free.append(witness)
+                    free.append(witness)
 
     async def _make(self) -> str:
         path = below(self._folder, uuid4().hex)

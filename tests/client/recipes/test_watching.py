@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from znoded.client import ADMIN, Acl, Client, NoAuth
-from znoded.client.recipes import ChildrenWatch, DataWatch
+from znoded.client import ADMIN, Acl, BlockingClient, Client, Kind, NoAuth
+from znoded.client.recipes import ChildrenWatch, DataWatch, TreeCache
 
 
 def test_data_now_and_later(server: str) -> None:
@@ -119,3 +119,17 @@ def test_what_may_not_be_read_is_an_error(server: str) -> None:
                     await anext(values)
 
     asyncio.run(scenario())
+
+
+def test_scripts_watch_as_well(server: str) -> None:
+    with BlockingClient(server) as client:
+        client.create("/watching-script", b"1")
+        values = client.each(DataWatch(client.client, "/watching-script"))
+        assert next(values)[0] == b"1"
+        with client.entered(TreeCache(client.client, "/watching-script")) as cache:
+            changes = client.each(cache.changes())
+            client.set("/watching-script", b"2")
+            assert next(values)[0] == b"2"
+            assert next(changes).kind is Kind.CHANGED
+            assert cache.get("/watching-script") == client.get("/watching-script")
+        assert list(changes) == []
