@@ -166,7 +166,8 @@ class Session:
             pass
         except Exception as error:
             fault = partial(ConnectionClosed, f"the client failed: {error!r}")
-            raise
+            what = {"message": "a client failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
         finally:  # whatever ends it, nobody waits for ever
             self._end(State.CLOSED, fault)
 

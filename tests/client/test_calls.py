@@ -9,11 +9,13 @@ import pytest
 
 from znoded.client import (
     Client,
+    ConnectionClosed,
     OutcomeUnknown,
     Refused,
     State,
     TimedOut,
 )
+from znoded.client.connection import Connection
 
 from .pretender import Line, Pretender
 from .running import run
@@ -127,3 +129,28 @@ class TestCalls:
                 assert client.state is State.CONNECTED
 
         run(scenario())
+
+
+def test_a_fault_of_the_client_s_own_leaves_nobody_waiting(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def broken(self: Connection) -> bytes:
+        raise RuntimeError("a fault")
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, complaint: told.append(complaint["exception"]))
+        async with Client(server) as client:
+            watch = await client.watch("/a").ready()
+            monkeypatch.setattr(Connection, "_batch", broken)
+            calls = [client.get("/a"), client.set("/a", b""), anext(watch, None)]
+            read, changed, event = await asyncio.gather(*calls, return_exceptions=True)
+            assert isinstance(read, ConnectionClosed) and "RuntimeError('a fault')" in str(read)
+            assert isinstance(changed, ConnectionClosed)
+            assert event is None
+            assert client.state is State.CLOSED
+
+    run(scenario())
+    assert [str(error) for error in told] == ["a fault"]
