@@ -12,7 +12,7 @@ from ..client import Client
 from ..errors import BadVersion, NodeExists, NoNode, OutcomeUnknown, TransactionFailed
 from ..values import Created, Kind
 from ..watches import Watch
-from .contender import Contender, anew, below, give_up, gone, names_below, remove, told
+from .contender import Contender, anew, below, by_itself, give_up, gone, names_below, remove, told
 
 _READY: Final = "ready"
 
@@ -67,6 +67,9 @@ class Barrier:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await asyncio.shield(by_itself(self._end()))
+
+    async def _end(self) -> None:
         await self.remove()
 
 

@@ -156,7 +156,7 @@ class Held:
         self.lost = Lost(client, node.stat.ephemeral_owner)
         self._client = client
         self._session = node.stat.ephemeral_owner
-        self._following = [_by_itself(self._follow()), _by_itself(self._follow_session())]
+        self._following = [by_itself(self._follow()), by_itself(self._follow_session())]
 
     async def guard(self, work: Coroutine[object, object, T]) -> T:
         """The result of work, which is cancelled, with LockLost raised, if this is lost before it is done."""
@@ -175,7 +175,7 @@ class Held:
     async def release(self) -> None:
         """Hold it no more; returns when its znode is gone, or could be, with its session."""
         self._end()
-        removal = _by_itself(remove(self._client, self.path))
+        removal = by_itself(remove(self._client, self.path))
         over = Lost(self._client, self._session)
         waiting = asyncio.create_task(over.wait())
         try:
@@ -377,11 +377,11 @@ async def give_up(client: Client, *works: Coroutine[object, object, None]) -> No
         with suppress(ClientError):
             await work
 
-    tasks = [_by_itself(do(work)) for work in works]
+    tasks = [by_itself(do(work)) for work in works]
     await asyncio.wait(tasks, timeout=_PATIENCE if client.state is State.CONNECTED else 0)
 
 
-def _by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+def by_itself(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
     """Started, and kept until it is done, whether anybody waits for it or not."""
     task = asyncio.create_task(work)
     _tasks.add(task)

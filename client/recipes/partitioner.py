@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from ..client import Client
 from ..errors import ConnectionClosed
-from .contender import below
+from .contender import below, give_up
 from .lock import Lock
 from .party import ShallowParty, identifier_of
 from .watching import ChildrenWatch
@@ -101,11 +101,14 @@ class SetPartitioner:
         """Give back what is one's own, and take part no more."""
         if self._following is not None:
             self._following.cancel()
-            await asyncio.wait([self._following])
-        try:
-            await self._release()
-        finally:
-            await self._party.__aexit__(kind, error, trace)
+        self._acquired = False
+        locks, self._locks = self._locks, []
+        # All at once: who is cancelled here gives all back, too.
+        await give_up(
+            self._client,
+            *(lock.release() for lock in locks),
+            self._party.__aexit__(kind, error, trace),
+        )
 
     def __aiter__(self) -> Self:
         return self
@@ -134,11 +137,13 @@ class SetPartitioner:
 
     async def _follow(self) -> None:
         """Know who takes part."""
+        present = ChildrenWatch(self._client, below(self._path, "party"))
         try:
-            async for names in ChildrenWatch(self._client, below(self._path, "party")):
+            async for names in present:
                 self._members = sorted(map(identifier_of, names or []))
                 self._moved.set()
         finally:
+            present.close()
             self._moved.set()
 
     async def _settled(self) -> Sequence[str]:

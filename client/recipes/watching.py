@@ -21,7 +21,7 @@ class ValueWatch(ABC, Generic[T]):
 
     What changes faster than it is read is read once; the last value is never left out. It goes on after a
     reconnect, and in the next session if the client renews it; it ends with the client. Letting go of it
-    ends it.
+    ends it, and so does `close`.
     """
 
     _passed_over: ClassVar[Kind | None] = None
@@ -33,13 +33,20 @@ class ValueWatch(ABC, Generic[T]):
         self._path: Final = path
         self._watch: Watch | None = None
         self._stale = True
+        self._closed = False
         self._last: list[T] = []
+
+    def close(self) -> None:
+        """Watch no more; loops over it end."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.close()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        while True:
+        while not self._closed:
             try:
                 found = await self._next()
             except SessionExpired:
@@ -54,6 +61,7 @@ class ValueWatch(ABC, Generic[T]):
             if not self._last or not self._same(self._last[0], found):
                 self._last = [found]
                 return found
+        raise StopAsyncIteration
 
     async def _next(self) -> T:
         if self._watch is None:

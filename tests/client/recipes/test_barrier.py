@@ -29,6 +29,20 @@ class TestBarrier:
 
         play(scene())
 
+    def test_it_goes_also_when_its_end_is_cancelled(self, server: str) -> None:
+        async def scene() -> None:
+            async with clients(server, 2) as (one, other):
+                barrier = Barrier(one, "/barrier/cancelled")
+                await barrier.__aenter__()
+                ending = asyncio.create_task(barrier.__aexit__(None, None, None))
+                await asyncio.sleep(0)
+                ending.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await ending
+                assert await Barrier(other, "/barrier/cancelled").wait()
+
+        play(scene())
+
 
 class TestDoubleBarrier:
     def test_all_begin_together_and_end_together_again_and_again(self, server: str) -> None:

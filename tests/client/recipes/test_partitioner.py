@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 from itertools import chain
 from typing import TypeAlias
 
+import pytest
 from kazoo.client import KazooClient
 
-from znoded.client import Client
+from znoded.client import Client, NoWatcher
 from znoded.client.recipes import PartitionState, SetPartitioner
 
 from .scenes import clients, end_session, gathered, play
@@ -40,6 +41,36 @@ def test_one_has_all(server: str) -> None:
             assert state_of(partitioner) is PartitionState.FAILURE
             assert await client.children("/divided/one/party") == ["0-stranger"]
             assert await client.children("/divided/one/locks/a") == []
+
+    play(scene())
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_one_whose_end_is_cancelled_gives_all_back(server: str, steps: int) -> None:
+    async def scene() -> None:
+        path = f"/divided/cancelled-{steps}"
+        async with Client(server) as client:
+            partitioner = await SetPartitioner(client, path, ITEMS, settle=AT_ONCE).__aenter__()
+            assert await anext(partitioner) == ITEMS
+            ending = asyncio.create_task(partitioner.__aexit__(None, None, None))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            ending.cancel()
+            await asyncio.wait([ending])
+            for place in ("party", *(f"locks/{item}" for item in ITEMS)):
+                await gathered(client, f"{path}/{place}", 0)
+
+    play(scene())
+
+
+def test_it_is_watched_no_more(server: str) -> None:
+    async def scene() -> None:
+        async with Client(server) as client:
+            async with SetPartitioner(client, "/divided/watched", ITEMS, settle=AT_ONCE) as partitioner:
+                await anext(partitioner)
+            with pytest.raises(NoWatcher):
+                await client._ask("checkWatches", {"path": "/divided/watched/party", "kind": "any"})
+            assert partitioner.state is PartitionState.FAILURE
 
     play(scene())
 

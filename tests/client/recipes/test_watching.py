@@ -90,6 +90,19 @@ def test_a_step_that_is_cancelled_skips_nothing(server: str) -> None:
     asyncio.run(scenario())
 
 
+def test_it_ends_when_it_is_closed(server: str) -> None:
+    async def scene() -> None:
+        async with Client(server) as client:
+            for begun in (False, True):
+                values = DataWatch(client, "/watched-for-a-while")
+                if begun:
+                    assert await anext(values) == (None, None)
+                values.close()
+                assert [value async for value in values] == []
+
+    asyncio.run(scene())
+
+
 def test_it_ends_with_the_client(server: str) -> None:
     async def scenario() -> None:
         async with Client(server) as client:
