@@ -54,6 +54,8 @@ def parse(text: str) -> Address:
     The port may be left out (2181); an IPv6 address with a port stands in brackets. BadAddress says what is
     wrong.
     """
+    if not text.isprintable():  # nor half a character
+        raise BadAddress(f"{text!a} is not printable")
     scheme, colon, rest = text.partition("://")
     if not colon:
         scheme, rest = "ws", text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from znoded.client import BadAddress
 from znoded.client.address import Address, parse
@@ -37,6 +39,8 @@ def test_a_password_is_not_shown() -> None:
     ("text", "what"),
     [
         ("", "'' names no host"),
+        ("h1\n", "'h1\\n' is not printable"),
+        ("h1/\ud800", "'h1/\\ud800' is not printable"),
         ("h1,,h2", "'' names no host"),
         (":2181", "':2181' names no host"),
         ("h1:0", "'0' is no port of h1"),
@@ -62,6 +66,22 @@ def test_what_is_wrong_is_said(text: str, what: str) -> None:
     with pytest.raises(BadAddress) as caught:
         parse(text)
     assert what in str(caught.value)
+
+
+@given(
+    st.text()
+    | st.lists(
+        st.sampled_from(["ws://", "wss://", "h", "[::1]", ":", "1", ",", "/", "@", "?", "ca=", "&", "%"])
+    ).map("".join)
+)
+def test_whatever_is_written_it_is_an_address_or_not(text: str) -> None:
+    try:
+        address = parse(text)
+    except BadAddress:
+        return
+    assert address.servers
+    assert all(host and 0 < port < 1 << 16 for host, port in address.servers)
+    assert not address.root.endswith("/")
 
 
 def test_servers_are_tried_in_orders_that_differ() -> None:
