@@ -146,8 +146,8 @@ class Held:
 
     lost is set once the znode is gone, once its session has expired or was closed, and once the session
     could have expired as nothing was heard of a server for as long. That is before anybody else can hold it.
-    (If this program itself was stopped for longer than that, the token is what protects.) A release sets
-    it, too.
+    (Unless somebody else deletes the znode; and if this program itself was stopped for longer than that, the
+    token is what protects.) A release sets it, too.
     """
 
     def __init__(self, client: Client, node: Created) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import struct
 from typing import Final, Generic, TypeVar
 
@@ -12,6 +13,10 @@ from .witness import Witnesses
 
 N = TypeVar("N", int, float)
 
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.3
+"""Seconds, at most, before one tries again who was not the first: a thousand who all try at once would take
+half a million tries."""
 _SHARED_COUNT: Final = struct.Struct(">i")
 
 
@@ -53,12 +58,15 @@ class Counter(Generic[N]):
         answer was lost.
         """
         async with self._turn:
+            pause = _FIRST_PAUSE
             while True:
                 try:
                     data, stat = await self._client.get(self._path)
                     total: N = self._decoded(data) + amount
                     if await self._set(self._encoded(total), stat.version):
                         return total
+                    await asyncio.sleep(random.uniform(0, pause))  # noqa: S311
+                    pause = min(2 * pause, _LONGEST_PAUSE)
                 except NoNode:
                     await self._client.ensure_path(self._path)
                 except SessionExpired:  # nothing was done

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from kazoo.client import KazooClient
 
-from znoded.client import BlockingClient, Client
+from znoded.client import BlockingClient, Client, Transaction
 from znoded.client.recipes import Counter
+from znoded.client.recipes.witness import Witnesses
+
+from .scenes import clients
 
 
 def test_it_counts(server: str) -> None:
@@ -35,6 +39,28 @@ def test_no_addition_is_lost(server: str) -> None:
             assert sorted(sums) == list(range(1, 61))
 
     asyncio.run(scenario())
+
+
+def test_those_who_come_at_once_do_not_all_try_again_at_once(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Witnesses.commit
+    tries = 0
+
+    async def counted(self: Witnesses, fill: Callable[[Transaction], object]) -> None:
+        nonlocal tries
+        tries += 1
+        await commit(self, fill)
+
+    async def scenario() -> None:
+        async with clients(server, 60) as all_of_them:
+            counters = [Counter(client, "/counter/at-once") for client in all_of_them]
+            monkeypatch.setattr(Witnesses, "commit", counted)
+            sums = await asyncio.gather(*(counter.add(1) for counter in counters))
+            assert sorted(sums) == list(range(1, 61))
+
+    asyncio.run(scenario())
+    assert tries < 60 * 61 / 2 / 2  # the first of sixty, of fifty-nine, ...
 
 
 def test_what_is_no_number_is_told(server: str) -> None:
