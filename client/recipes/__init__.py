@@ -9,9 +9,10 @@ from .counter import Counter
 from .election import Election, Leader
 from .lease import Lease, NonBlockingLease
 from .lock import Lock, ReadLock, WriteLock
+from .locking_queue import LockingQueue
 from .partitioner import PartitionState, SetPartitioner
 from .party import Party, ShallowParty
-from .queue import LockingQueue, Queue
+from .queue import Queue
 from .semaphore import Semaphore
 from .service_registry import ServiceInstance, ServiceRegistry
 from .tree_cache import Change, TreeCache

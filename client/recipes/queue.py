@@ -1,4 +1,4 @@
-"""Queues with priorities, each entry of which is taken once: Queue, LockingQueue."""
+"""A queue with priorities, each entry of which is taken once: Queue."""
 
 from __future__ import annotations
 
@@ -7,29 +7,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
-from typing import ClassVar, Final, NamedTuple, Self, overload
-from uuid import uuid4
+from typing import ClassVar, Final, Self, overload
 
 from ..client import Client
 from ..errors import (
     ConnectionClosed,
-    NodeExists,
     NoNode,
     OutcomeUnknown,
     SessionExpired,
     TransactionFailed,
 )
 from ..transaction import Transaction
-from ..values import Event, Kind, Stat
+from ..values import Event, Kind
 from ..watches import Watch
-from .contender import anew, names_below, remove
+from .contender import anew, names_below
 from .witness import Witnesses
 
 _LOWEST: Final = 999
 """The last priority, as names have three digits for it."""
 
 
-class _Line:
+class Line:
     """Entries in their order, as far as events have told; some are locked."""
 
     def __init__(self, names: Iterable[str] = (), locked: Iterable[str] = ()) -> None:
@@ -63,7 +61,7 @@ class _Line:
         return None
 
 
-class _BaseQueue(ABC):
+class BaseQueue(ABC):
     """What both queues do: put entries in line, and take the first."""
 
     _prefix: ClassVar[str]
@@ -75,7 +73,7 @@ class _BaseQueue(ABC):
         self._witnesses = Witnesses(client, path)
         self._turn = asyncio.Lock()
         self._watch: Watch | None = None
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._taking: asyncio.Task[bytes | None] | None = None
 
     async def put(self, value: bytes, priority: int = 100) -> None:
@@ -189,7 +187,7 @@ class _BaseQueue(ABC):
             folder, _, name = event.path.rpartition("/")
             self._follow(self._line, event.kind, folder, name)
 
-    def _follow(self, line: _Line, kind: Kind, folder: str, name: str) -> None:
+    def _follow(self, line: Line, kind: Kind, folder: str, name: str) -> None:
         if folder == self._entries and name.startswith(self._prefix):
             if kind is Kind.CREATED:
                 line.came(name)
@@ -207,7 +205,7 @@ class _BaseQueue(ABC):
             self._line.gone(name)
 
     @abstractmethod
-    async def _read(self) -> _Line: ...
+    async def _read(self) -> Line: ...
 
     @abstractmethod
     async def _take(self, name: str) -> bytes | None:
@@ -218,7 +216,7 @@ class _BaseQueue(ABC):
         """Make what is missing above entries."""
 
 
-class Queue(_BaseQueue):
+class Queue(BaseQueue):
     """Entries that are taken out once, the one of the lowest priority number first, then the oldest.
 
     An entry is gone once it is taken: if whoever took it dies, so does it (LockingQueue keeps it). Layout as
@@ -233,8 +231,8 @@ class Queue(_BaseQueue):
         """path: made, with all above it, by the first `put`."""
         super().__init__(client, path, path)
 
-    async def _read(self) -> _Line:
-        return _Line(await self._names(self._path))
+    async def _read(self) -> Line:
+        return Line(await self._names(self._path))
 
     async def _take(self, name: str) -> bytes | None:
         path = f"{self._path}/{name}"
@@ -260,147 +258,3 @@ class Queue(_BaseQueue):
 
     async def _ensure(self) -> None:
         await self._client.ensure_path(self._path)
-
-
-class _Held(NamedTuple):
-    """An entry that is locked here; session: that the lock ends with."""
-
-    name: str
-    value: bytes
-    session: int
-
-
-class LockingQueue(_BaseQueue):
-    """Entries that are locked while somebody works on them, and are gone once that is done.
-
-    `get` locks the first one; `consume` deletes it, `release` leaves it to others. If whoever locked it dies,
-    it is there again once its session ends. One object holds one entry at a time: until it is consumed or
-    released, `get` returns the same one, and so does `async for value in queue`. Layout as kazoo's
-    LockingQueue: `PATH/entries/entry-PRIORITY-NUMBER`, and ephemerals of the same name in `PATH/taken`;
-    `-witnesses` as Queue's.
-    """
-
-    _prefix = "entry-"
-
-    def __init__(self, client: Client, path: str) -> None:
-        """path: made, with all above it, when it is first used."""
-        super().__init__(client, path, f"{path}/entries")
-        self._taken = f"{path}/taken"
-        self._id = uuid4().hex.encode()
-        self._held: _Held | None = None
-
-    async def holds_lock(self) -> bool:
-        """Whether this object holds an entry, by the newest that servers know."""
-        held = self._held
-        if held is None or not self._is_current(held):
-            return False
-        await self._client.sync(self._path)
-        return await self._lock_on(held.name) is not None
-
-    async def consume(self) -> bool:
-        """Delete the entry that is held; False if none is, any more: then others get it. Raises
-        OutcomeUnknown only if the session expired while the answer was lost."""
-        return await self._part(f"{self._entries}/", f"{self._taken}/")
-
-    async def release(self) -> bool:
-        """Leave the entry that is held to others; False if none is held, any more."""
-        return await self._part(f"{self._taken}/")
-
-    async def _part(self, *folders: str) -> bool:
-        """Delete what is named as the entry that is held, and hold it no more."""
-        async with self._turn:
-            if self._taking is not None:  # by a call that was cancelled
-                await asyncio.wait([self._taking])
-                self._taking = None
-            while (held := self._held) is not None and self._is_current(held):
-                transaction = self._client.transaction()
-                for folder in folders:
-                    transaction.delete(folder + held.name)
-                try:
-                    # It is sent in the session that holds the lock, or never.
-                    await transaction.commit()
-                except TransactionFailed as error:
-                    if not isinstance(error.cause, NoNode):
-                        raise error.cause from None
-                    break
-                except SessionExpired:
-                    break
-                except OutcomeUnknown:
-                    with suppress(SessionExpired):
-                        # As long as the session lives, nobody else ends the lock.
-                        if await self._lock_on(held.name) is not None:
-                            continue
-                    if not self._is_current(held):
-                        raise
-                self._held = None
-                return True
-            self._held = None
-            return False
-
-    async def _next(self, deadline: float | None) -> bytes | None:
-        if self._taking is None and self._held is not None and self._is_current(self._held):
-            return self._held.value
-        return await super()._next(deadline)
-
-    async def _read(self) -> _Line:
-        return _Line(await self._names(self._entries), await self._names(self._taken))
-
-    def _follow(self, line: _Line, kind: Kind, folder: str, name: str) -> None:
-        super()._follow(line, kind, folder, name)
-        if folder == self._taken:
-            if kind is Kind.CREATED:
-                line.lock(name)
-            elif kind is Kind.DELETED:
-                line.unlock(name)
-
-    async def _take(self, name: str) -> bytes | None:
-        lock = await self._lock(name)
-        if lock is None:
-            return None
-        try:
-            value = (await self._client.get(f"{self._entries}/{name}")).data
-        except NoNode:  # it was consumed meanwhile
-            self._dropped(name)
-            await remove(self._client, f"{self._taken}/{name}")
-            return None
-        self._held = _Held(name, value, lock.ephemeral_owner)
-        return value
-
-    async def _lock(self, name: str) -> Stat | None:
-        """Of this object's lock on it; None if another one has it."""
-        while True:
-            try:
-                return (await self._client.create(f"{self._taken}/{name}", self._id, ephemeral=True)).stat
-            except OutcomeUnknown:
-                pass
-            except NoNode:
-                await self._ensure()
-            except NodeExists:
-                lock = await self._lock_on(name)  # by a try before
-                if lock is None and self._line is not None:
-                    self._line.lock(name)
-                return lock
-
-    async def _ensure(self) -> None:
-        await self._client.ensure_path(self._entries)
-        await self._client.ensure_path(self._taken)
-
-    async def _lock_on(self, name: str) -> Stat | None:
-        """Of the lock on it, if that is this object's, in this session."""
-        try:
-            data, stat = await self._client.get(f"{self._taken}/{name}")
-        except NoNode:
-            return None
-        return stat if data == self._id and stat.ephemeral_owner == self._session else None
-
-    def _is_current(self, held: _Held) -> bool:
-        """Whether the session that locked it goes on."""
-        return held.session == self._session
-
-    @property
-    def _session(self) -> int:
-        """Its id, or 0."""
-        try:
-            return self._client.session[0]
-        except ConnectionClosed:
-            return 0

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from znoded.client import Client, State
+from znoded.client import Client
 from znoded.client.recipes import (
     ChildrenWatch,
     Counter,
@@ -170,7 +170,7 @@ def test_items_that_are_divided(server: str, passed: bool) -> None:
             async with SetPartitioner(other, path, ["a", "b"], identifier="2", settle=0.01) as theirs:
                 await ours.changed()
                 assert [*await asyncio.gather(anext(ours), anext(theirs))] == [["a"], ["b"]]
-        assert client.state is State.CONNECTED
+        assert await gathered(other, f"{path}/party", 0) == await gathered(other, f"{path}/locks/a", 0)
 
     play(cut_everywhere(server, exchange, "divided", passed=passed))
 
