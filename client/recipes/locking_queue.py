@@ -57,18 +57,21 @@ class LockingQueue(BaseQueue):
         return await self._lock_on(held.name) is not None
 
     async def consume(self) -> bool:
-        """Delete the entry that is held; False if none is, any more: then others get it. Raises
+        """Delete the entry that `get` has returned; False if it is held no more: then others get it. Raises
         OutcomeUnknown only if the session expired while the answer was lost."""
-        return await self._part(f"{self._entries}/", f"{self._taken}/")
+        return await self._part(f"{self._entries}/", f"{self._taken}/", unseen=False)
 
     async def release(self) -> bool:
         """Leave the entry that is held to others; False if none is held, any more."""
-        return await self._part(f"{self._taken}/")
+        return await self._part(f"{self._taken}/", unseen=True)
 
-    async def _part(self, *folders: str) -> bool:
-        """Delete what is named as the entry that is held, and hold it no more."""
+    async def _part(self, *folders: str, unseen: bool) -> bool:
+        """Delete what is named as the entry that is held, and hold it no more. unseen: also if it is held
+        by a `get` that was cancelled."""
         async with self._turn:
-            if self._taking is not None:  # by a call that was cancelled
+            if self._taking is not None:
+                if not unseen:
+                    return False
                 await asyncio.wait([self._taking])
                 self._taking = None
             while (held := self._held) is not None and self._is_current(held):

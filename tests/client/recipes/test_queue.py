@@ -107,6 +107,25 @@ def test_a_call_that_is_cancelled_at_any_step_loses_nothing(
     asyncio.run(scenario())
 
 
+def test_what_nobody_was_given_is_not_consumed(server: str) -> None:
+    async def scenario() -> None:
+        async with Client(server) as client:
+            queue = LockingQueue(client, "/queue/unseen")
+            for steps in range(30):
+                await queue.put(b"%d" % steps)
+                getting = asyncio.create_task(queue.get())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                getting.cancel()
+                (given,) = await asyncio.gather(getting, return_exceptions=True)
+                if not isinstance(given, bytes):
+                    assert not await queue.consume()
+                    assert await queue.get() == b"%d" % steps
+                assert await queue.consume()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("kind", [Queue, LockingQueue])
 def test_each_is_taken_once_by_many(server: str, kind: type[Queue] | type[LockingQueue]) -> None:
     async def scenario() -> None:
