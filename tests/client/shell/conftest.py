@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -30,3 +31,14 @@ def client_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def znode(server: str) -> Znode:
     """The command for that server."""
     return Znode(server)
+
+
+@pytest.fixture(autouse=True)
+def heard_signals() -> Iterator[None]:
+    """Programs hear of signals, though the tests were started by nohup, which has them ignored."""
+    ignored = [each for each in (signal.SIGHUP, signal.SIGINT) if signal.getsignal(each) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

@@ -77,7 +77,7 @@ def test_the_end_of_a_pipe_ends_the_session(server: str) -> None:
         assert shell.stdout.readline() == "Created /piped\n"
         assert other.exists("/piped") is not None
         shell.stdin.close()
-        assert shell.wait() == 0
+        assert shell.wait(20) == 0
         assert other.exists("/piped") is None
 
 
@@ -90,7 +90,7 @@ def test_who_ends_it_ends_the_session_too(server: str, number: signal.Signals, c
         shell.stdin.write("create -e /terminated\n")
         assert shell.stdout.readline() == "Created /terminated\n"
         shell.send_signal(number)
-        assert shell.wait() == code
+        assert shell.wait(20) == code
         assert other.exists("/terminated") is None
 
 
@@ -108,7 +108,7 @@ def test_who_has_read_enough_stops_it(server: str) -> None:
     with piped(server, "getAcl", "/") as shell:
         assert shell.stdout is not None and shell.stderr is not None
         shell.stdout.close()
-        assert shell.wait() == 1
+        assert shell.wait(20) == 1
         assert "Traceback" not in shell.stderr.read()
 
 

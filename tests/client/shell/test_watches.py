@@ -111,4 +111,4 @@ def test_one_command_waits_for_its_watch(znode: Znode) -> None:
         assert shell.stdout.readline() == "before\n"
         znode.said("set", "/one-watch", "after")
         assert shell.stdout.read().splitlines() == told("NodeDataChanged /one-watch")
-        assert shell.wait() == 0
+        assert shell.wait(20) == 0
