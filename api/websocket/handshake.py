@@ -35,7 +35,8 @@ async def serve(
         return web.Response(
             status=status, text=dumps(error), content_type="application/json", headers=headers
         )
-    socket = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False, max_msg_size=limit)
+    # aiohttp refuses what has as many bytes as it is told.
+    socket = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False, max_msg_size=limit + 1)
     writer = await socket.prepare(request)
     transport = request.transport
     if transport is None:  # the client has gone meanwhile

@@ -25,6 +25,7 @@ from znoded.client import (
     QuotaExceeded,
     ReconfigDisabled,
     Refused,
+    State,
     TooLarge,
     Unimplemented,
 )
@@ -255,8 +256,10 @@ class TestRefusals:
         run(scenario())
 
     def test_the_largest_message_is_the_server_s(self, server: str) -> None:
+        states: list[State] = []
+
         async def scenario() -> None:
-            async with Client(server) as client:
+            async with Client(server, on_state=states.append) as client:
                 await client.create("/largest")
                 least, most = 0xFFFFF - 200, 0xFFFFF
                 while most - least > 1:
@@ -270,6 +273,7 @@ class TestRefusals:
                 await client.delete("/largest")
 
         run(scenario())
+        assert states == [State.CONNECTED, State.CLOSED]  # no message was one byte too large
 
     def test_quota(self, quota: str) -> None:
         async def scenario() -> None:

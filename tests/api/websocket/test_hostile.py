@@ -149,7 +149,11 @@ class TestFrames:
             (frame(BINARY, size=(1 << 63) - 1), TOO_BIG),
             (frame(BINARY, size=1 << 63), TOO_BIG),
             (frame(BINARY, size=(1 << 64) - 1), TOO_BIG),
-            (frame(BINARY, bytes(MAX_BUFFER // 2), more=True) * 3, TOO_BIG),
+            (
+                frame(BINARY, bytes(MAX_BUFFER // 2), more=True)
+                + frame(CONTINUED, bytes(MAX_BUFFER // 2), more=True) * 2,
+                TOO_BIG,
+            ),
             (frame(TEXT, b"[]"), 1003),
             (frame(TEXT, b"\xff"), 1007),
             (frame(CLOSE, struct.pack(">H", 1000) + b"\xff"), 1007),
