@@ -4,7 +4,7 @@
     python -m znoded.client.examples.master_worker master          one leads, the others stand by
     python -m znoded.client.examples.master_worker submit hello world
 
-Below /work (as in Junqueira and Reed, ZooKeeper, 2013, ch. 3):
+Below /jobs (as in Junqueira and Reed, ZooKeeper, 2013, ch. 3):
 
     election/...         who leads (the recipe's)
     workers/NAME         ephemeral: a worker that lives
@@ -36,7 +36,7 @@ Work = Callable[[bytes], Awaitable[bytes]]
 async def prepare(client: Client) -> None:
     """Make what all three lean on."""
     for name in ("workers", "tasks", "assign", "status"):
-        await client.ensure_path(f"/work/{name}")
+        await client.ensure_path(f"/jobs/{name}")
 
 
 # the master
@@ -48,14 +48,14 @@ async def lead(client: Client, name: str) -> None:
 
     async def reign(held: Held) -> None:
         click.echo(f"{name} leads, with token {held.token}")
-        async with client.watch("/work", recursive=True, limit=1) as changes:
+        async with client.watch("/jobs", recursive=True, limit=1) as changes:
             while True:
                 await assign_all(client, held.path)
                 await anext(changes)
 
     while True:
         try:
-            await Election(client, "/work/election", name).run(reign)
+            await Election(client, "/jobs/election", name).run(reign)
         except LockLost:
             click.echo(f"{name} leads no more")
 
@@ -63,16 +63,16 @@ async def lead(client: Client, name: str) -> None:
 async def assign_all(client: Client, proof: str) -> None:
     """Give each task that waits, or whose worker is gone, to a worker. proof: the master's own znode; a
     transaction of one who is deposed fails on it."""
-    workers, names = await asyncio.gather(client.children("/work/workers"), client.children("/work/assign"))
+    workers, names = await asyncio.gather(client.children("/jobs/workers"), client.children("/jobs/assign"))
     # In this order: what is assigned no more has a result, and what has no result any more is no task.
     *lists, done, tasks = await asyncio.gather(
-        *(client.children(f"/work/assign/{name}") for name in names),
-        client.children("/work/status"),
-        client.children("/work/tasks"),
+        *(client.children(f"/jobs/assign/{name}") for name in names),
+        client.children("/jobs/status"),
+        client.children("/jobs/tasks"),
     )
     doing = {task: name for name, listed in zip(names, lists, strict=True) for task in listed}
     for name in set(workers) - set(names):
-        await client.ensure_path(f"/work/assign/{name}")
+        await client.ensure_path(f"/jobs/assign/{name}")
     if not workers:
         return
     turn = cycle(sorted(workers, key=lambda name: sum(doer == name for doer in doing.values())))
@@ -81,10 +81,10 @@ async def assign_all(client: Client, proof: str) -> None:
         if before in workers:
             continue
         worker = next(turn)
-        change = client.transaction().check(proof).check(f"/work/workers/{worker}")
-        change.check(f"/work/tasks/{task}").create(f"/work/assign/{worker}/{task}")
+        change = client.transaction().check(proof).check(f"/jobs/workers/{worker}")
+        change.check(f"/jobs/tasks/{task}").create(f"/jobs/assign/{worker}/{task}")
         if before is not None:
-            change.delete(f"/work/assign/{before}/{task}")
+            change.delete(f"/jobs/assign/{before}/{task}")
         try:
             await change.commit()
         except (TransactionFailed, OutcomeUnknown):
@@ -97,15 +97,15 @@ async def assign_all(client: Client, proof: str) -> None:
 async def serve(client: Client, name: str, work: Work) -> None:
     """Do what is assigned to name, one task after the other, as long as the session lives."""
     await prepare(client)
-    await client.ensure_path(f"/work/assign/{name}")
+    await client.ensure_path(f"/jobs/assign/{name}")
     async with (
-        client.watch(f"/work/workers/{name}", limit=1) as mine,
-        client.watch(f"/work/assign/{name}", limit=1) as given,
+        client.watch(f"/jobs/workers/{name}", limit=1) as mine,
+        client.watch(f"/jobs/assign/{name}", limit=1) as given,
     ):
         await register(client, name, mine)
         click.echo(f"{name} works")
         while True:
-            while tasks := await client.children(f"/work/assign/{name}"):
+            while tasks := await client.children(f"/jobs/assign/{name}"):
                 for task in tasks:
                     await do(client, name, task, work)
             await anext(given)
@@ -115,9 +115,9 @@ async def register(client: Client, name: str, mine: Watch) -> None:
     """Be known as living; an earlier self must be known as dead before."""
     while True:
         try:
-            await client.create(f"/work/workers/{name}", ephemeral=True)
+            await client.create(f"/jobs/workers/{name}", ephemeral=True)
         except NodeExists:
-            stat = await client.exists(f"/work/workers/{name}")
+            stat = await client.exists(f"/jobs/workers/{name}")
             if stat is not None and stat.ephemeral_owner == client.session[0]:
                 return
             await anext(mine)
@@ -130,14 +130,14 @@ async def register(client: Client, name: str, mine: Watch) -> None:
 async def do(client: Client, name: str, task: str, work: Work) -> None:
     """Do it, and leave its result. Twice, if need be: only one result is taken."""
     try:
-        found = await client.get(f"/work/tasks/{task}")
+        found = await client.get(f"/jobs/tasks/{task}")
     except NoNode:  # who asked has given it up
-        await repeated(lambda: client.delete(f"/work/assign/{name}/{task}"), NoNode)
+        await repeated(lambda: client.delete(f"/jobs/assign/{name}/{task}"), NoNode)
         return
     result = await work(found.data)
     click.echo(f"{name} did {task}")
-    change = client.transaction().check(f"/work/tasks/{task}")
-    change.delete(f"/work/assign/{name}/{task}").create(f"/work/status/{task}", result)
+    change = client.transaction().check(f"/jobs/tasks/{task}")
+    change.delete(f"/jobs/assign/{name}/{task}").create(f"/jobs/status/{task}", result)
     # Refused: it was given to another, or given up. Unknown: what is still assigned here comes again.
     with suppress(TransactionFailed, OutcomeUnknown):
         await change.commit()
@@ -155,13 +155,13 @@ async def submit(client: Client, tasks: Sequence[bytes]) -> list[bytes]:
 async def ask(client: Client, data: bytes) -> bytes:
     """Have one task done; its result. It is named before it is made: to make it twice makes it once."""
     task = uuid.uuid4().hex
-    async with client.watch(f"/work/status/{task}", limit=1) as told:
-        await repeated(lambda: client.create(f"/work/tasks/{task}", data), NodeExists)
-        while await client.exists(f"/work/status/{task}") is None:
+    async with client.watch(f"/jobs/status/{task}", limit=1) as told:
+        await repeated(lambda: client.create(f"/jobs/tasks/{task}", data), NodeExists)
+        while await client.exists(f"/jobs/status/{task}") is None:
             await anext(told)
-    result = (await client.get(f"/work/status/{task}")).data
-    await repeated(lambda: client.delete(f"/work/tasks/{task}"), NoNode)
-    await repeated(lambda: client.delete(f"/work/status/{task}"), NoNode)
+    result = (await client.get(f"/jobs/status/{task}")).data
+    await repeated(lambda: client.delete(f"/jobs/tasks/{task}"), NoNode)
+    await repeated(lambda: client.delete(f"/jobs/status/{task}"), NoNode)
     return result
 
 

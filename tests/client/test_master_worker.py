@@ -125,7 +125,7 @@ def cast(client_daemon: Daemon, server: str, tmp_path: Path) -> Iterator[Cast]:
 def client(server: str) -> Iterator[BlockingClient]:
     with BlockingClient(server) as client:
         yield client
-        client.delete("/work", recursive=True)
+        client.delete("/jobs", recursive=True)
 
 
 def submitted(client: BlockingClient, cast: Cast) -> None:
@@ -134,14 +134,14 @@ def submitted(client: BlockingClient, cast: Cast) -> None:
     until(lambda: not cast.lives(pid), "the results")
     assert cast.said("submit").read_text().split() == [task.upper() for task in TASKS]
     cast.said("submit").unlink()
-    assert client.children("/work/tasks") == client.children("/work/status") == []
-    for worker in client.children("/work/assign"):
-        assert client.children(f"/work/assign/{worker}") == []
+    assert client.children("/jobs/tasks") == client.children("/jobs/status") == []
+    for worker in client.children("/jobs/assign"):
+        assert client.children(f"/jobs/assign/{worker}") == []
 
 
 def stands(client: BlockingClient, name: str) -> bool:
     """Whether that one stands for election."""
-    return name in client.wait(Election(client.client, "/work/election").contenders())
+    return name in client.wait(Election(client.client, "/jobs/election").contenders())
 
 
 @pytest.mark.parametrize("answered", [False, True])
@@ -184,5 +184,5 @@ def test_who_asked_dies_and_what_was_asked_is_done(cast: Cast, client: BlockingC
     pid = cast.play("submit", *TASKS, death=Death(len(TASKS) + 4 + 1))
     until(lambda: not cast.lives(pid), "the death of who asked")
     until(
-        lambda: client.children("/work/tasks") == client.children("/work/status"), "the end of what was asked"
+        lambda: client.children("/jobs/tasks") == client.children("/jobs/status"), "the end of what was asked"
     )
