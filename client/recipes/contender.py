@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -218,7 +219,7 @@ class Held:
                 self.lost.set()
 
 
-class Holder:
+class Holder(ABC):
     """Who holds something, from acquire to release: an async context manager that gives Held.
 
     It stands for one contender: tasks that share it wait for each other, too. It is not reentrant.
@@ -279,8 +280,9 @@ class Holder:
     ) -> None:
         await self.release()
 
+    @abstractmethod
     async def _obtain(self, blocking: bool) -> Held | None:
-        raise NotImplementedError
+        """What is had now; None if it is not to be waited for, or not had."""
 
 
 def is_alive(client: Client, stat: Stat) -> bool:
